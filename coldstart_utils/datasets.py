@@ -366,16 +366,15 @@ def clean_title(title: str) -> str:
 
 
 def item_texts(dataset: Dataset, columns: Sequence[str] | None = None) -> list[str]:
-    """Return one text an item: 'Title (year). Genres. Other columns.', from the `columns` that exist (default: all text).
+    """Return one text an item: 'Title (year). Genres. Other columns.', from those of `columns` that exist (default: all text).
 
-    Raises ColdstartError if a named column does not exist, or if there is no text at all.
+    Raises ColdstartError if none of them exists.
     """
     available = [c for c in dataset.items.columns if c != "item_id" and dataset.items[c].dtype != float or c == "year"]
-    if missing := [c for c in columns or () if c not in available]:
-        raise ColdstartError(f"{dataset.name}: items have no text column {missing[0]!r}, only {', '.join(available)}")
     chosen = [c for c in available if columns is None or c in columns]
     if not chosen:
-        raise ColdstartError(f"{dataset.name}: its items have no text column; text methods need a .item file with one")
+        wanted = "no text column" if columns is None else f"none of the text columns {', '.join(columns)}"
+        raise ColdstartError(f"{dataset.name}: its items have {wanted}; text methods need a .item file with one")
     table = {c: dataset.items[c].map(_as_text).tolist() for c in chosen}
     if "title" in table:
         table["title"] = [clean_title(title) for title in table["title"]]

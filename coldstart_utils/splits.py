@@ -14,7 +14,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Split:
-    """One protocol: `train` is known, `test` is asked (both users × items), `candidates` are ranked for `users`.
+    """One protocol: `train` is known, `test` is asked (both users × items), `candidates` (shuffled) are ranked for `users`.
 
     `support` holds the k ratings that k-shot protocols reveal of a new user or item; it is never part of `train`.
     """
@@ -78,7 +78,9 @@ def _split(kind: str, seed: int, train, test, candidates, support=None) -> Split
     train, test = sparse.csr_matrix(train), sparse.csr_matrix(test)
     users = np.flatnonzero(np.diff(test.indptr))
     support = sparse.csr_matrix(test.shape) if support is None else sparse.csr_matrix(support)
-    return Split(kind, seed, train, test, np.asarray(candidates), users, support)
+    # Ties are broken by place among the candidates. In the order of ids they would tell: catalogues often number by fame.
+    candidates = np.random.default_rng([seed, 2]).permutation(candidates)
+    return Split(kind, seed, train, test, candidates, users, support)
 
 
 def cold_items(matrix: sparse.csr_matrix, seed: int, *, fraction: float = 0.2, among: Array | None = None) -> Split:

@@ -1,0 +1,226 @@
+"""Floor 3: one style, one function a kind of figure, tidy frame → `Figure`; `save_figure` keeps the picture and its data."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from filelock import FileLock
+from matplotlib.figure import Figure
+
+from . import metrics
+from .runtime import Run, figures_dir, versions, written_aside
+from .splits import Split
+
+Array = np.ndarray
+# Okabe & Ito (2008): told apart by the colour-blind; the order also descends in lightness, so that grey prints work.
+BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#767676"
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY)
+INK, FAINT = "#222222", "#D9D9D9"
+SEQUENTIAL = "cividis"
+STYLE = {
+    "figure.dpi": 144,
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+    "lines.markersize": 6,
+}
+
+
+matplotlib.rcParams.update(STYLE)
+
+
+def figure(rows: int = 1, columns: int = 1, *, width: float = 7.6, height: float = 3.6, **options: Any) -> tuple[Figure, Any]:
+    """Return a `Figure` in the house style, outside pyplot's global state, and its axes. Sizes in inches."""
+    fig = Figure(figsize=(width, height), layout="constrained")
+    return fig, fig.subplots(rows, columns, **options)
+
+
+def png(fig: Figure) -> bytes:
+    """Return the figure as PNG bytes at 144 dots an inch."""
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", dpi=144)
+    return buffer.getvalue()
+
+
+def save_figure(fig: Figure, name: str, data: pd.DataFrame, run: Run, *, alt: str) -> Any:
+    """Return the picture for display, with `alt` for those who cannot see it; keep it where the runner asked for it.
+
+    Beside `name.png` lie the plotted data (`name.csv`, six significant digits), and `manifest.json` notes the notebook, its
+    parameters, the hash of the data, and versions. Nothing is kept in QUICK mode.
+    """
+    from IPython.display import Image
+
+    picture = png(fig)
+    folder = figures_dir()
+    if folder is not None and not run.quick:
+        folder.mkdir(parents=True, exist_ok=True)
+        table = data.to_csv(index=False, float_format="%.6g").encode()
+        entry = {
+            "notebook": run.notebook,
+            "parameters": run.parameters,
+            "data_sha256": hashlib.sha256(table).hexdigest(),
+            "alt": alt,
+            "versions": versions(),
+        }
+        for suffix, content in (("png", picture), ("csv", table)):
+            with written_aside(folder / f"{name}.{suffix}") as path:
+                path.write_bytes(content)
+        # Two notebooks may save at the same time.
+        with FileLock(folder / ".manifest.lock"):
+            manifest = folder / "manifest.json"
+            entries = json.loads(manifest.read_text()) if manifest.is_file() else {}
+            entries[name] = entry
+            with written_aside(manifest) as path:
+                path.write_text(json.dumps(entries, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    return Image(data=picture, format="png", width=int(fig.get_figwidth() * 100), alt=alt)
+
+
+def intervals(
+    frame: pd.DataFrame, *, title: str, xlabel: str, highlight: Sequence[str] = (), faded: Sequence[str] = ()
+) -> Figure:
+    """Return dots with 95 % intervals, one row per model in the order of the frame (`model`, `mean`, `low`, `high`).
+
+    `highlight` is drawn in orange, `faded` (a ceiling that cheats, a floor) in grey; each dot carries its value.
+    """
+    fig, ax = figure(height=0.36 * len(frame) + 1.1)
+    for y, row in enumerate(frame.itertuples()):
+        colour = GREY if row.model in faded else ORANGE if row.model in highlight else BLUE
+        ax.plot([row.low, row.high], [y, y], color=colour, lw=2, solid_capstyle="round")
+        ax.plot(row.mean, y, "o", color=colour)
+        ax.annotate(f"{row.mean:.3f}", (row.high, y), (6, 0), textcoords="offset points", va="center", fontsize=9, color=colour)
+    ax.set_yticks(range(len(frame)), frame["model"])
+    ax.invert_yaxis()
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.set_xlim(0, max(frame["high"]) * 1.12)
+    ax.set(title=title, xlabel=xlabel)
+    return fig
+
+
+def lines(
+    frame: pd.DataFrame, *, x: str, y: str, by: str, title: str, xlabel: str, ylabel: str,
+    low: str | None = None, high: str | None = None, logx: bool = False, zero: bool = True, faded: Sequence[str] = (),
+) -> Figure:  # fmt: skip
+    """Return one line per value of `by`, labelled at its right end, with the band `low` … `high` where given."""
+    fig, ax = figure(height=3.9)
+    ends = []
+    colours = iter(COLOURS * 3)
+    for name, part in frame.groupby(by, sort=False):
+        colour = GREY if name in faded else next(colours)
+        ax.plot(part[x], part[y], "o-", color=colour, ms=4, ls="--" if name in faded else "-")
+        if low and high:
+            ax.fill_between(part[x], part[low], part[high], color=colour, alpha=0.15, lw=0)
+        ends.append((part[x].iloc[-1], part[y].iloc[-1], name, colour))
+    if logx:
+        ax.set_xscale("log")
+        ticks = sorted(frame[x].unique())
+        ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+        ax.minorticks_off()
+    if zero:
+        ax.set_ylim(bottom=0)
+    label_ends(ax, ends)
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    return fig
+
+
+def label_ends(ax: Any, ends: Sequence[tuple[float, float, str, str]], gap: float = 0.062) -> None:
+    """Write (x, y, text, colour) labels right of the axes at their y, pushed apart so that none covers another."""
+    low, high = ax.get_ylim()
+    place = -np.inf
+    for _, y, text, colour in sorted(ends, key=lambda end: end[1]):
+        place = max((y - low) / (high - low), place + gap)
+        ax.annotate(text, (1.01, place), xycoords="axes fraction", va="center", color=colour, fontsize=9, annotation_clip=False)
+
+
+def table(frame: pd.DataFrame, *, title: str, label: str, digits: int = 3) -> Figure:
+    """Return a shaded table of numbers: index down, columns across, darker is larger."""
+    fig, ax = figure(height=0.42 * len(frame) + 1.2)
+    sns.heatmap(
+        frame, ax=ax, annot=True, fmt=f".{digits}f", cmap=SEQUENTIAL, cbar_kws={"label": label}, linewidths=1.5, vmin=0,
+        annot_kws={"fontsize": 9},
+    )  # fmt: skip
+    ax.set(xlabel="", ylabel="", title=title)
+    ax.tick_params(length=0, rotation=0)
+    return fig
+
+
+def long_tail(counts: Array, *, unit: str = "ratings") -> Figure:
+    """Return popularity by rank, and the Lorenz curve: what share of all `unit` the most popular share of items gets."""
+    counts = np.sort(np.asarray(counts))[::-1]
+    fig, (left, right) = figure(1, 2, width=9, height=3.6)
+    rank = np.arange(1, len(counts) + 1)
+    left.fill_between(rank, counts, color=SKY, lw=0)
+    left.set(title="Few items take most of it", xlabel="items, most popular first", ylabel=f"{unit} an item")
+    left.set_xlim(0, len(counts))
+    left.set_ylim(bottom=0)
+    share = np.concatenate([[0], np.cumsum(counts) / counts.sum()])
+    at = np.concatenate([[0], rank / len(counts)])
+    right.plot(at, share, color=BLUE)
+    right.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")
+    right.annotate("if all were equal", (0.72, 0.66), color=GREY, fontsize=9, rotation=43, ha="center", va="center")
+    fifth = float(np.interp(0.2, at, share))
+    right.plot(0.2, fifth, "o", color=ORANGE)
+    right.annotate(f"the first fifth\ntakes {fifth:.0%}", (0.2, fifth), (14, -26), textcoords="offset points", color=ORANGE)
+    gini = metrics.gini(counts)
+    right.set(title=f"Gini index {gini:.2f}", xlabel="share of items", ylabel=f"share of {unit}", xlim=(0, 1), ylim=(0, 1.02))
+    return fig
+
+
+def protocols(splits: Mapping[str, Split]) -> Figure:
+    """Return one small matrix a protocol: known cells blue, revealed cells green, asked cells orange, empty cells white."""
+    fig, axes = figure(1, len(splits), width=2.5 * len(splits), height=2.9)
+    for ax, (name, split) in zip(np.atleast_1d(axes), splits.items()):
+        code = np.zeros(split.train.shape)
+        for value, matrix in ((1, split.train), (2, split.support), (3, split.test)):
+            code[matrix.nonzero()] = value
+        palette = matplotlib.colors.ListedColormap(["white", SKY, GREEN, ORANGE])
+        ax.pcolormesh(code[::-1], cmap=palette, vmin=0, vmax=3, edgecolors=FAINT, lw=0.6)
+        ax.set_aspect("equal")
+        ax.set(title=name, xlabel="items", ylabel="users", xticks=[], yticks=[])
+        for spine in ax.spines.values():
+            spine.set_visible(False)
+    names = (("known", SKY), ("revealed", GREEN), ("asked", ORANGE))
+    fig.legend(
+        [matplotlib.patches.Patch(color=c) for _, c in names], [n for n, _ in names], loc="outside lower center", ncols=3
+    )
+    return fig
+
+
+def scatter_map(
+    points: Array, groups: Sequence[str], labels: Mapping[int, str], *, title: str, xlabel: str, ylabel: str
+) -> Figure:
+    """Return a map of `points` [n, 2], coloured by group ('' is grey), with the points named in `labels` (row → text)."""
+    fig, ax = figure(height=5.2)
+    groups = np.asarray(groups)
+    ax.scatter(*points[groups == ""].T, s=7, color=FAINT, lw=0)
+    for name, colour, marker in zip(sorted(set(groups) - {""}), COLOURS, "os^Dv"):
+        ax.scatter(*points[groups == name].T, s=18, color=colour, marker=marker, alpha=0.8, lw=0, label=name)
+    for row, text in labels.items():
+        ax.annotate(text, points[row], (4, 4), textcoords="offset points", fontsize=8, color=INK)
+    ax.legend(loc="best", markerscale=1.4, handletextpad=0.2)
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel, xticks=[], yticks=[])
+    return fig
