@@ -39,6 +39,7 @@ def combine(user: Array, item: Array, context: Array, how: str = "concat") -> Ar
 
 def history_vectors(interactions: sparse.csr_matrix, item_vectors: Array) -> Array:
     """Return the mean vector of the items of each user [users, d]; zero for a user without history."""
+    interactions = sparse.csr_matrix(interactions)
     counts = np.maximum(np.diff(interactions.indptr), 1)[:, None]
     return (interactions.astype(bool) @ item_vectors) / counts
 

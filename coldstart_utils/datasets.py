@@ -172,7 +172,8 @@ def read_atomic(folder: Path) -> Dataset:
     triples = pd.DataFrame(columns=["head", "relation", "tail"])
     links = pd.DataFrame(columns=["item", "entity"])
     if paths["kg"] and paths["link"]:
-        triples = read_table(paths["kg"], ("head_id", "relation_id", "tail_id")).iloc[:, :3]
+        columns = ["head_id", "relation_id", "tail_id"]
+        triples = read_table(paths["kg"], columns)[columns]
         triples.columns = ["head", "relation", "tail"]
         link = read_table(paths["link"], ("item_id", "entity_id"))
         codes = _codes(link, "item_id", items, paths["link"], paths["item"])
@@ -189,9 +190,10 @@ def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
     a line with too many or too few fields, or a number that does not parse.
     """
     try:
-        lines = path.read_bytes().decode("utf-8").rstrip("\n").split("\n")
+        lines = path.read_bytes().decode("utf-8-sig").rstrip("\n").split("\n")
     except UnicodeDecodeError as error:
-        raise ColdstartError(f"{path}: expected UTF-8, found the byte {error.object[error.start]:#04x}") from None
+        line, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
+        raise ColdstartError(f"{path}, line {line}: expected UTF-8, found the byte {byte:#04x}") from None
     header = lines[0].rstrip("\r").split("\t")
     if not lines[0].strip():
         raise ColdstartError(f"{path}: the file is empty; expected a header such as 'user_id:token\\titem_id:token'")
@@ -200,7 +202,8 @@ def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
     for field in header:
         if field.rpartition(":")[2] not in TYPES or ":" not in field:
             raise ColdstartError(f"{path}, line 1: column {field!r} needs a type: 'name:' and one of {', '.join(TYPES)}")
-    names = [ALIASES.get(name := field.rpartition(":")[0], name) for field in header]
+    own = [field.rpartition(":")[0] for field in header]
+    names = [name if (known := ALIASES.get(name, name)) in own else known for name in own]
     if missing := [column for column in required if column not in names]:
         raise ColdstartError(f"{path}, line 1: expected a column {missing[0]!r}, found {', '.join(names)}")
     if repeated := [name for name in names if names.count(name) > 1]:
@@ -385,7 +388,8 @@ def item_texts(dataset: Dataset, columns: Sequence[str] | None = None) -> list[s
         values = dict(zip(table, row))
         title, year = values.pop("title", ""), values.pop("year", "")
         head = f"{title} ({year})" if title and year else title or year
-        texts.append(" ".join(part.rstrip(".") + "." if part != title else part for part in (head, *values.values()) if part))
+        parts = [part for part in (head, *values.values()) if part]
+        texts.append(title if parts == [title] else " ".join(part.rstrip(".") + "." for part in parts))
     return texts
 
 
@@ -412,9 +416,9 @@ def token_features(dataset: Dataset, columns: Sequence[str] = ("genres", "year")
 
 
 def graph_features(dataset: Dataset, *, hindsight: bool = False) -> sparse.csr_matrix:
-    """Return items × (relation, neighbour) facts of the knowledge graph, in both directions; no column if no graph.
+    """Return items × (relation, neighbour) facts of the knowledge graph that at least two items share, in both directions.
 
-    `hindsight=True` adds award relations, which are known only after release.
+    A fact of one item alone joins it to nothing. `hindsight=True` adds award relations, which are known only after release.
     """
     triples = dataset.triples
     if not hindsight:
@@ -425,8 +429,9 @@ def graph_features(dataset: Dataset, *, hindsight: bool = False) -> sparse.csr_m
         known = triples[triples[own].isin(items_of.index)]
         facts.append(pd.DataFrame({"entity": known[own], "fact": own + " " + known["relation"] + " " + known[other]}))
     table = pd.concat(facts).merge(items_of.reset_index(), on="entity").drop_duplicates(["item", "fact"])
+    table = table[table["fact"].duplicated(keep=False)]
     codes, vocabulary = pd.factorize(table["fact"])
-    shape = (dataset.n_items, len(vocabulary))
+    shape = (dataset.n_items, max(1, len(vocabulary)))
     return sparse.csr_matrix((np.ones(len(table)), (table["item"].to_numpy(int), codes)), shape=shape)
 
 

@@ -8,8 +8,8 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,8 @@ class TextEncoder:
 
         Texts over `max_tokens` tokens are cut, which is said aloud. Raises ColdstartError if a text is not a string.
         """
+        if isinstance(texts, str):
+            raise ColdstartError(f"encode: expected a list of texts, got the one string {texts!r}")
         texts = list(texts)
         if wrong := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
             raise ColdstartError(f"text {wrong[0]}: expected a string, got {texts[wrong[0]]!r}")
@@ -111,7 +113,7 @@ class TextEncoder:
             raise ColdstartError("encode: expected at least one text, got none")
         if not self.cache:
             return self._encode(texts, batch_size)
-        with closing(_open_cache(cache_dir() / "vectors.sqlite")) as store:
+        with _open_cache(cache_dir() / "vectors.sqlite") as store:
             keys = [self._key(text) for text in texts]
             found = _read(store, keys)
             missing = {key: text for key, text in zip(keys, texts) if key not in found}
@@ -147,11 +149,16 @@ class TextEncoder:
         # Another model under the same name must not find the old vectors.
         weights = sorted(Path(self.path).glob("*.safetensors")) if Path(self.path).is_dir() else []
         identity = [self.name, self.pooling, self.normalize, self.max_tokens, self.backend]
-        identity += [(w.name, w.stat().st_size, hashlib.sha256(w.read_bytes()[-65536:]).hexdigest()) for w in weights]
+        identity += [(path.name, _digest(path)) for path in weights]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
     def _key(self, text: str) -> bytes:
         return hashlib.sha256(f"{self._fingerprint}\0{text}".encode()).digest()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unit(vectors: Array) -> Array:
@@ -173,15 +180,16 @@ def _load(cls: Any, name: str, path: str) -> Any:
         ) from None
 
 
-def _open_cache(path: Path) -> sqlite3.Connection:
+@contextmanager
+def _open_cache(path: Path) -> Iterator[sqlite3.Connection]:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         # A transaction either stands whole or not at all, also with two notebooks writing at once.
-        store = sqlite3.connect(path, timeout=60)
-        store.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID")
+        with closing(sqlite3.connect(path, timeout=60)) as store:
+            store.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID")
+            yield store
     except sqlite3.DatabaseError as error:
         raise ColdstartError(f"{path}: the vector cache cannot be read ({error}); delete this file and run again") from None
-    return store
 
 
 def _read(store: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, Array]:

@@ -79,13 +79,13 @@ def content_kernel(blocks: Sequence[Matrix]) -> Array:
     """
     if not blocks:
         raise ColdstartError("content_kernel: expected at least one block of item features")
-    return sum(_dense(unit @ unit.T) for unit in map(_unit_rows, blocks))
+    return sum(_dense(unit @ unit.T) for unit in map(unit_rows, blocks))
 
 
-def _unit_rows(matrix: Matrix) -> Matrix:
+def unit_rows(matrix: Matrix) -> Matrix:
+    """Return the matrix [n, d], dense or sparse, with every row scaled to length 1; a row of zeros stays zero."""
     if sparse.issparse(matrix):
-        norm = np.sqrt(matrix.multiply(matrix).sum(axis=1)).A1 if hasattr(matrix, "A1") else sparse.linalg.norm(matrix, axis=1)
-        return sparse.diags_array(1 / np.maximum(norm, 1e-12)) @ matrix
+        return sparse.diags_array(1 / np.maximum(sparse.linalg.norm(matrix, axis=1), 1e-12)) @ matrix
     return matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
 
 
@@ -120,7 +120,10 @@ def bridge(K: Array, targets: Array, warm: Array, new: Array, reg: float) -> Arr
 
 @dataclass(frozen=True)
 class Factors:
-    """U [users, rank], V [items, rank] and, for explicit ratings, `mean`, `user_bias` [users], `item_bias` [items]."""
+    """U [users, rank], V [items, rank] and, for explicit ratings, `mean`, `user_bias` [users], `item_bias` [items].
+
+    `objective` holds its value after every sweep, if it was asked for by `trace=True`.
+    """
 
     U: Array
     V: Array
@@ -140,7 +143,15 @@ class Factors:
 
 
 def als_implicit(
-    X: sparse.csr_matrix, *, rank: int, reg: float, alpha: float = 1.0, sweeps: int = 10, seed: int = 0, solver: str = "exact"
+    X: sparse.csr_matrix,
+    *,
+    rank: int,
+    reg: float,
+    alpha: float = 1.0,
+    sweeps: int = 10,
+    seed: int = 0,
+    solver: str = "exact",
+    trace: bool = False,
 ) -> Factors:
     """Return factors of implicit feedback X [users, items] >= 0 (Hu, Koren & Volinsky 2008).
 
@@ -157,7 +168,8 @@ def als_implicit(
     for _ in range(sweeps):
         U = _implicit_half(X, U, V, reg, alpha, solver)
         V = _implicit_half(XT, V, U, reg, alpha, solver)
-        history.append(implicit_objective(X, U, V, reg, alpha))
+        if trace:
+            history.append(implicit_objective(X, U, V, reg, alpha))
     zeros = np.zeros(X.shape[0]), np.zeros(X.shape[1])
     return Factors(U, V, 0.0, *zeros, tuple(history))
 
@@ -186,7 +198,14 @@ def implicit_objective(X: sparse.csr_matrix, U: Array, V: Array, reg: float, alp
 
 
 def als_explicit(
-    R: sparse.csr_matrix, *, rank: int, reg: float, bias_reg: float = 5.0, sweeps: int = 15, seed: int = 0
+    R: sparse.csr_matrix,
+    *,
+    rank: int,
+    reg: float,
+    bias_reg: float = 5.0,
+    sweeps: int = 15,
+    seed: int = 0,
+    trace: bool = False,
 ) -> Factors:
     """Return damped biases and factors of explicit ratings R [users, items]; every stored entry is a rating.
 
@@ -205,7 +224,8 @@ def als_explicit(
     for _ in range(sweeps):
         U = _explicit_half(rest, V, reg)
         V = _explicit_half(restT, U, reg)
-        history.append(explicit_objective(rest, U, V, reg))
+        if trace:
+            history.append(explicit_objective(rest, U, V, reg))
     return Factors(U, V, mean, user_bias, item_bias, tuple(history))
 
 

@@ -116,7 +116,9 @@ def intervals(
     ax.invert_yaxis()
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-    ax.set_xlim(0, max(frame["high"]) * 1.12)
+    if min(frame["low"]) < 0:
+        ax.axvline(0, color=GREY, lw=1)
+    ax.set_xlim(min(0, 1.1 * min(frame["low"])), 1.12 * max(frame["high"]))
     ax.set(title=title, xlabel=xlabel)
     return fig
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from tqdm import tqdm
 from typer.core import TyperCommand, TyperGroup
 
@@ -364,7 +364,7 @@ app.add_typer(data_app, name="data")
 
 
 def _print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    table = Table(*columns)
+    table = Table(*(Column(name, overflow="fold") for name in columns))
     for row in rows:
         table.add_row(*map(escape, row))
     Console().print(table)

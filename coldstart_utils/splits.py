@@ -41,8 +41,8 @@ def check_no_leak(split: Split) -> None:
     known = split.train.astype(bool) + split.support.astype(bool)
     if known.multiply(split.test.astype(bool)).nnz:
         raise ColdstartError(f"split {split.kind}: a tested pair of user and item is in the training data")
-    if split.kind == "cold_items" and split.train[:, split.candidates].nnz:
-        raise ColdstartError("split cold_items: a cold item has training interactions")
+    if split.kind in ("cold_items", "k_shot_items") and split.train[:, split.candidates].nnz:
+        raise ColdstartError(f"split {split.kind}: a cold item has training interactions")
     if split.kind == "k_shot_users" and split.train[split.users].nnz:
         raise ColdstartError("split k_shot_users: a new user has training interactions")
     asked = np.unique(split.test.nonzero()[1])
@@ -76,6 +76,8 @@ def _reveal(matrix: sparse.csr_matrix, k: int, rng: np.random.Generator) -> spar
 
 def _split(kind: str, seed: int, train, test, candidates, support=None) -> Split:
     train, test = sparse.csr_matrix(train), sparse.csr_matrix(test)
+    if not train.nnz or not test.nnz:
+        raise ColdstartError(f"split {kind}: nothing is left to {'ask for' if train.nnz else 'learn from'}")
     users = np.flatnonzero(np.diff(test.indptr))
     support = sparse.csr_matrix(test.shape) if support is None else sparse.csr_matrix(support)
     # Ties are broken by place among the candidates. In the order of ids they would tell: catalogues often number by fame.

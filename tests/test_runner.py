@@ -19,7 +19,7 @@ RECORD = """
 import os
 from coldstart_utils import runtime
 run = runtime.setup("any", seed=SEED, quick=QUICK, DATASET=DATASET, figures=os.environ.get("COLDSTART_FIGURES"))
-runtime.record(run, claims={"one is one": True, "two is [one]": CLAIM}, headline="1 = [bold] 1")
+runtime.record(run, claims={"one is one": True, "two is [one]": CLAIM}, findings={}, headline="1 = [bold] 1")
 """
 ALL = ("00_good", "01_false", "02_error", "03_user", "04_dead")
 README = "a\n<!-- generated: gallery -->\n<!-- /generated -->\nb\n<!-- generated: results -->\n<!-- /generated -->\nc\n"
@@ -171,9 +171,7 @@ def test_parameter_goes_only_to_notebooks_that_have_it(project):
         add_notebook(project, "05_rank", parameters="RANK = 8  # factors"),
     ]
     assert runner.assign_parameters(paths, {"RANK": 4}) == [{}, {"RANK": 4}]
-    with pytest.raises(
-        ColdstartError, match="parameter rank: no selected notebook has it; known: DATASET, QUICK, RANK"
-    ):
+    with pytest.raises(ColdstartError, match="rank: no selected notebook has it; known: DATASET, QUICK, RANK, SEED"):
         runner.assign_parameters(paths, {"rank": 4})
 
 

@@ -151,7 +151,7 @@ def own_catalogue(tmp_path):
         users.append(f"{user}\t{20 + user}\t{'MF'[user % 2]}\t{['clerk', 'nurse', 'student'][user % 3]}")
         liking = np.array([4.0 if (item - user) % 4 == 0 else 1.0 for item in range(1, 51)])
         for item in rng.choice(50, size=20, replace=False, p=liking / liking.sum()):
-            rating = np.clip(rng.normal(3 + (liking[item] - 1) / 3, 0.7).round(), 1, 5)
+            rating = round(np.clip(rng.normal(3 + (liking[item] - 1) / 3, 0.7), 1, 5))
             ratings.append(f"{user}\t{item + 1}\t{rating:.1f}\t{880_000_000 + int(rng.integers(10_000_000))}")
     tables = {
         "inter": ("user_id:token\titem_id:token\trating:float\ttimestamp:float", ratings),

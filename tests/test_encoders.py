@@ -1,0 +1,266 @@
+"""encoders: vectors are the plain model's whatever the batch, the cache never lies, faults are one sentence."""
+
+import logging
+import shutil
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coldstart_utils.encoders import TextEncoder, model_path, pool
+from coldstart_utils.runtime import ColdstartError
+
+TEXTS = [
+    "A spaceship crew fights an alien creature",
+    "Love",
+    "Two detectives hunt a serial killer through a rainy city while their captain counts the days to his pension",
+    "",
+    "Heat (1995). Crime, Drama.",
+    "Astronauts are hunted by a monster from outer space",
+    "A gentle romantic comedy about a bakery",
+]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """An empty cache of its own for each test."""
+    monkeypatch.setenv("COLDSTART_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "vectors.sqlite"
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    """The model and its tokenizer, loaded once."""
+    encoder = TextEncoder(cache=False)
+    return encoder.tokenizer, encoder.model
+
+
+@pytest.fixture
+def make(loaded):
+    """Return make(**options) → a TextEncoder that shares the loaded model."""
+
+    def encoder(**options):
+        made = TextEncoder(**options)
+        made.__dict__["tokenizer"], made.__dict__["model"] = loaded
+        return made
+
+    return encoder
+
+
+def refuse(self, texts, batch_size):
+    raise AssertionError(f"the model was called for {texts}")
+
+
+# --- Pooling ---------------------------------------------------------------------------------------------------------
+
+HIDDEN = np.array([[[1, -4], [3, -2], [99, 99]], [[5, 1], [7, 3], [0, -1]]], np.float32)
+MASK = np.array([[1, 1, 0], [1, 1, 1]])
+POOLED = {"mean": [[2, -3], [4, 1]], "cls": [[1, -4], [5, 1]], "max": [[3, -2], [7, 3]]}
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+@pytest.mark.parametrize("how", POOLED)
+def test_pooling_leaves_padding_out(how, kind):
+    import torch
+
+    hidden, mask = (HIDDEN, MASK) if kind == "numpy" else (torch.from_numpy(HIDDEN), torch.from_numpy(MASK))
+    np.testing.assert_allclose(np.asarray(pool(hidden, mask, how)), POOLED[how], rtol=1e-6)
+
+
+def test_the_maximum_of_negative_numbers_is_not_the_padding():
+    assert pool(-HIDDEN, MASK, "max").tolist() == [[-1, 4], [0, 1]]
+
+
+# --- Vectors ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_vectors_equal_the_plain_forward_pass(make, loaded, pooling, normalize):
+    import torch
+
+    tokenizer, model = loaded
+    expected = []
+    for text in TEXTS:
+        with torch.inference_mode():
+            hidden = model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].numpy()
+        vector = {"mean": hidden.mean(0), "cls": hidden[0], "max": hidden.max(0)}[pooling]
+        expected.append(vector / np.linalg.norm(vector) if normalize else vector)
+    vectors = make(pooling=pooling, normalize=normalize, cache=False).encode(TEXTS)
+    assert vectors.dtype == np.float32 and vectors.shape == (len(TEXTS), 384)
+    np.testing.assert_allclose(vectors, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 32])
+@pytest.mark.parametrize("cache", [True, False])
+def test_neither_batch_nor_order_changes_a_vector(make, batch_size, cache):
+    encoder = make(cache=cache)
+    alone = np.concatenate([make(cache=False).encode([text]) for text in TEXTS])
+    together = encoder.encode(TEXTS, batch_size=batch_size)
+    backwards = encoder.encode(TEXTS[::-1], batch_size=batch_size)[::-1]
+    assert (alone * together).sum(1).min() > 0.9999
+    assert (alone * backwards).sum(1).min() > 0.9999
+
+
+def test_vectors_have_unit_length(make):
+    np.testing.assert_allclose(np.linalg.norm(make().encode(TEXTS), axis=1), 1, rtol=1e-6)
+    assert np.linalg.norm(make(normalize=False).encode(TEXTS), axis=1).min() > 1.5
+
+
+def test_related_texts_are_nearer(make):
+    space, love, crime, _, _, space_too, comedy = make().encode(TEXTS)
+    assert space @ space_too > 0.5
+    assert space @ space_too > max(space @ love, space @ crime, space @ comedy, space_too @ comedy) + 0.2
+
+
+def test_a_text_given_twice_has_one_vector(make):
+    first, other, second = make().encode(["Heat", "Love", "Heat"])
+    np.testing.assert_array_equal(first, second)
+    assert first @ other < 0.9
+
+
+def test_truncation_is_said(make, caplog):
+    encoder = make(max_tokens=8)
+    with caplog.at_level(logging.WARNING, logger="coldstart"):
+        encoder.encode(["Heat", "Love"])
+        assert caplog.records == []
+        head = "one two three four five six"
+        cut, whole = encoder.encode([head + " seven eight nine ten", head])
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("2 of 2 texts reach 8 tokens") and "cut off" in said
+    np.testing.assert_allclose(cut, whole, rtol=1e-4, atol=1e-6)
+
+
+# --- The cache -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_cached_is_not_computed_again(make, monkeypatch):
+    first = make().encode(TEXTS)
+    monkeypatch.setattr(TextEncoder, "_encode", refuse)
+    np.testing.assert_array_equal(make().encode(TEXTS[::-1])[::-1], first)
+    with pytest.raises(AssertionError, match="called"):
+        make(cache=False).encode(TEXTS)
+
+
+def test_only_what_is_missing_is_computed(make, monkeypatch):
+    make().encode(TEXTS[:3])
+    asked = []
+    original = TextEncoder._encode
+    monkeypatch.setattr(
+        TextEncoder, "_encode", lambda self, texts, size: asked.extend(texts) or original(self, texts, size)
+    )
+    make().encode([*TEXTS[:4], TEXTS[3]])
+    assert asked == [TEXTS[3]]
+
+
+@pytest.mark.parametrize("other", [dict(pooling="cls"), dict(normalize=False), dict(max_tokens=4), dict(backend="onnx")])
+def test_other_settings_find_no_vectors(make, monkeypatch, other):
+    make().encode(["Heat"])
+    monkeypatch.setattr(TextEncoder, "_encode", refuse)
+    with pytest.raises(AssertionError, match="called"):
+        make(**other).encode(["Heat"])
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.97])
+def test_another_model_under_the_same_name_finds_no_vectors(tmp_path, monkeypatch, place):
+    # Fine-tuning may change a few weights only, and leaves the pooler at the file's end as it was.
+    folder = shutil.copytree(model_path("all-MiniLM-L6-v2"), tmp_path / "model")
+    TextEncoder(str(folder)).encode(["Heat"])
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.seek(int(place * file.seek(0, 2)))
+        file.write(b"\x00\x00\x80\x3f")
+    monkeypatch.setattr(TextEncoder, "_encode", refuse)
+    with pytest.raises(AssertionError, match="called"):
+        TextEncoder(str(folder)).encode(["Heat"])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: b"this is no data base, " * 100,
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: whole[:4096] + b"\xff" * (len(whole) - 4096),
+    ],
+    ids=["no data base", "cut in half", "overwritten"],
+)
+def test_a_corrupt_cache_is_one_clear_error(make, cache, damage):
+    vectors = np.ones((40, 384), np.float32)
+    encoder = make()
+    encoder._encode = lambda texts, batch_size: vectors[: len(texts)]
+    texts = [f"film {i}" for i in range(40)]
+    encoder.encode(texts)
+    damaged = damage(cache.read_bytes())
+    cache.write_bytes(damaged)
+    with pytest.raises(ColdstartError, match=r"vectors\.sqlite: the vector cache cannot be read.*delete this file"):
+        encoder.encode(texts)
+    assert cache.read_bytes() == damaged
+
+
+def test_an_interrupted_encode_leaves_the_cache_as_it_was(make, cache, monkeypatch):
+    make().encode(TEXTS[:2])
+    before = rows(cache)
+
+    def stop(batch):
+        raise KeyboardInterrupt
+
+    encoder = make()
+    encoder.__dict__["_forward"] = stop
+    with pytest.raises(KeyboardInterrupt):
+        encoder.encode(TEXTS)
+    assert rows(cache) == before and len(before) == 2
+
+
+def test_an_interrupted_write_leaves_the_cache_as_it_was(make, cache, monkeypatch):
+    make().encode(TEXTS[:2])
+    before = rows(cache)
+    encoder = make()
+    encoder._encode = lambda texts, batch_size: [np.ones(384, np.float32), None]  # the second cannot be stored
+    with pytest.raises(AttributeError):
+        encoder.encode(["new", "newer"])
+    assert rows(cache) == before
+
+
+def rows(path):
+    with sqlite3.connect(path) as store:
+        return sorted(store.execute("SELECT key, vector FROM vectors"))
+
+
+# --- Faults ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "texts, message",
+    [
+        ([], "at least one text"),
+        (["a", None], "text 1: expected a string, got None"),
+        (["a", "b", 3.5], "text 2: expected a string, got 3.5"),
+        ("Heat", "a list of texts, got the one string 'Heat'"),
+    ],
+)
+def test_what_is_no_text_is_refused(make, texts, message):
+    with pytest.raises(ColdstartError, match=message):
+        make().encode(texts)
+
+
+@pytest.mark.parametrize("options, message", [(dict(pooling="sum"), "mean, cls, max, got 'sum'"), (dict(backend="jax"), "'jax'")])
+def test_unknown_settings_are_refused(options, message):
+    with pytest.raises(ColdstartError, match=message):
+        TextEncoder(**options)
+
+
+@pytest.mark.parametrize("name", ["no-such/model", "no-such-model"])
+def test_an_unknown_model_offline_is_one_sentence(name):
+    with pytest.raises(ColdstartError, match=f"model '{name}': expected all-MiniLM-L6-v2 .* folder, or a hub name") as caught:
+        TextEncoder(name).encode(["Heat"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_a_model_is_one_sentence(tmp_path):
+    with pytest.raises(ColdstartError, match=f"model '{tmp_path}': expected"):
+        TextEncoder(str(tmp_path)).encode(["Heat"])
+
+
+def test_the_default_model_is_the_installed_one():
+    assert (Path(model_path("all-MiniLM-L6-v2")) / "config.json").is_file()
+    assert model_path("bert-base-uncased") == "bert-base-uncased"
