@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from .datasets import Dataset
+from .datasets import GENERATED, Dataset, graph_features, idf, item_texts, token_features
+from .encoders import TextEncoder
 from .runtime import ColdstartError
 
 Array = np.ndarray
@@ -44,6 +45,41 @@ def history_vectors(interactions: sparse.csr_matrix, item_vectors: Array) -> Arr
     return (interactions.astype(bool) @ item_vectors) / counts
 
 
+def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | sparse.csr_matrix]:
+    """Return the blocks of item features [items, d] that this catalogue allows, by name.
+
+    'title words' (TF-IDF), 'title vector', 'text vector' (all text but the generated), 'genres', 'year', 'graph', and
+    from generated columns 'synopsis vector', 'keywords vector', 'people', 'generated words', 'one long vector' (all
+    in one text). Raises ColdstartError if the items have no text.
+    """
+    columns = [c for c in dataset.items.columns if c not in GENERATED]
+    title = item_texts(dataset, ["title"]) if "title" in columns else item_texts(dataset, columns)
+    blocks: dict[str, Array | sparse.csr_matrix] = {
+        "title words": _tfidf(title),
+        "title vector": encoder.encode(title),
+        "text vector": encoder.encode(item_texts(dataset, columns)),
+    }
+    blocks |= {name: token_features(dataset, [name]) for name in ("genres", "year") if name in columns}
+    if len(dataset.triples):
+        blocks["graph"] = idf(graph_features(dataset))
+    if "synopsis" in dataset.items:
+        synopsis, keywords = dataset.items["synopsis"].tolist(), dataset.items["keywords"].tolist()
+        blocks |= {
+            "synopsis vector": encoder.encode(synopsis),
+            "keywords vector": encoder.encode(keywords),
+            "people": idf(token_features(dataset, ["people", "origin"], "; ")),
+            "generated words": _tfidf([f"{s} {k}" for s, k in zip(synopsis, keywords)]),
+            "one long vector": encoder.encode(item_texts(dataset)),
+        }
+    return blocks
+
+
+def _tfidf(texts: list[str]) -> sparse.csr_matrix:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return sparse.csr_matrix(TfidfVectorizer(sublinear_tf=True).fit_transform(texts))
+
+
 def user_texts(dataset: Dataset) -> list[str]:
     """Return a sentence about each user, such as 'A 24-year-old technician, male.', from the columns that exist.
 
@@ -56,7 +92,9 @@ def user_texts(dataset: Dataset) -> list[str]:
     age = users.get("age", pd.Series("", users.index)).map(_whole)
     # Some data sets code occupations as numbers, which say nothing to a language model.
     occupation = users.get("occupation", pd.Series("person", users.index)).map(
-        lambda value: value if isinstance(value, str) and value.isalpha() and value not in ("none", "other") else "person"
+        lambda value: (
+            value if isinstance(value, str) and value.isalpha() and value not in ("none", "other") else "person"
+        )
     )
     return [
         "A " + (f"{a}-year-old " if a else "") + o + (f", {g}" if g else "") + "."

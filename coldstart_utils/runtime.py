@@ -1,4 +1,4 @@
-"""Floor 0: what every notebook does first and last: set up, show source, record results; and where things live on disk."""
+"""Floor 0: what every notebook does first and last (set up, record), and where things live on disk."""
 
 from __future__ import annotations
 
@@ -72,10 +72,11 @@ def record(
     metrics: dict[str, float] | None = None,
     headline: str = "",
 ) -> dict[str, Any]:
-    """Store a notebook's results in its own output (as JSON under `RECORD_MIME`), list the claims, and return the record.
+    """Store a notebook's results in its own output (as JSON under `RECORD_MIME`), list the claims, and return the
+    record.
 
-    `claims` must hold on any data. `findings` are claims about MovieLens-100K at full size; elsewhere they are told, not
-    counted. Raises ColdstartError for a claim that is not a boolean or a metric that is not a finite number.
+    `claims` must hold on any data. `findings` are claims about MovieLens-100K at full size; elsewhere they are told,
+    not counted. Raises ColdstartError for a claim that is not a boolean or a metric that is not a finite number.
     """
     if run.parameters.get("DATASET") == "ml-100k" and not run.quick:
         claims, findings = claims | findings, {}

@@ -14,7 +14,8 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Split:
-    """One protocol: `train` is known, `test` is asked (both users × items), `candidates` (shuffled) are ranked for `users`.
+    """One protocol: `train` is known, `test` is asked (both users × items), `candidates` (shuffled) are ranked for
+    `users`.
 
     `support` holds the k ratings that k-shot protocols reveal of a new user or item; it is never part of `train`.
     """
@@ -37,7 +38,7 @@ class Split:
 
 
 def check_no_leak(split: Split) -> None:
-    """Raise ColdstartError if a tested pair is known already, a cold item or user is not cold, or a target is no candidate."""
+    """Raise ColdstartError if a tested pair is known already, a cold one is not cold, or a target is no candidate."""
     known = split.train.astype(bool) + split.support.astype(bool)
     if known.multiply(split.test.astype(bool)).nnz:
         raise ColdstartError(f"split {split.kind}: a tested pair of user and item is in the training data")
@@ -80,7 +81,7 @@ def _split(kind: str, seed: int, train, test, candidates, support=None) -> Split
         raise ColdstartError(f"split {kind}: nothing is left to {'ask for' if train.nnz else 'learn from'}")
     users = np.flatnonzero(np.diff(test.indptr))
     support = sparse.csr_matrix(test.shape) if support is None else sparse.csr_matrix(support)
-    # Ties are broken by place among the candidates. In the order of ids they would tell: catalogues often number by fame.
+    # Ties are broken by place among the candidates. In order of ids they would tell: catalogues often number by fame.
     candidates = np.random.default_rng([seed, 2]).permutation(candidates)
     return Split(kind, seed, train, test, candidates, users, support)
 
@@ -88,8 +89,8 @@ def _split(kind: str, seed: int, train, test, candidates, support=None) -> Split
 def cold_items(matrix: sparse.csr_matrix, seed: int, *, fraction: float = 0.2, among: Array | None = None) -> Split:
     """Hide all interactions of a random `fraction` of the items, which are then ranked among themselves.
 
-    `among` restricts the choice (the warm items of an outer split, for nested tuning): items outside it are no candidates
-    and keep what `matrix` knows of them. Raises ColdstartError if a side would be empty.
+    `among` restricts the choice (the warm items of an outer split, for nested tuning): items outside it are no
+    candidates and keep what `matrix` knows of them. Raises ColdstartError if a side would be empty.
     """
     population = np.arange(matrix.shape[1]) if among is None else np.asarray(among)
     cold = _choose(population, fraction, np.random.default_rng(seed))
@@ -98,10 +99,11 @@ def cold_items(matrix: sparse.csr_matrix, seed: int, *, fraction: float = 0.2, a
 
 
 def k_shot_users(matrix: sparse.csr_matrix, seed: int, *, k: int, fraction: float = 0.2) -> Split:
-    """Hide a random `fraction` of the users, reveal k random ratings of each as `support`, ask for the rest (k=0: cold).
+    """Hide a random `fraction` of the users, reveal k random ratings of each as `support`, ask for the rest (k=0:
+    cold).
 
-    The same seed hides the same users for every k, and ratings revealed at k are revealed at k + 1 too. All warm items are
-    candidates. Raises ColdstartError if k is negative or a side would be empty.
+    The same seed hides the same users for every k, and ratings revealed at k are revealed at k + 1 too. All warm
+    items are candidates. Raises ColdstartError if k is negative or a side would be empty.
     """
     if k < 0:
         raise ColdstartError(f"k: expected 0 or more, got {k}")

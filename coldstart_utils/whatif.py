@@ -1,4 +1,4 @@
-"""Floor 4: what-if panels: a pure drawing function, a thin ipywidgets view, and a picture for readers without a kernel."""
+"""Floor 4: what-if panels: a drawing function, a thin ipywidgets view, and a picture where no kernel listens."""
 
 from __future__ import annotations
 

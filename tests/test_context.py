@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from coldstart_utils.context import combine, history_vectors, time_features, user_texts
-from coldstart_utils.datasets import read_atomic
+from coldstart_utils.context import combine, content_blocks, history_vectors, time_features, user_texts
+from coldstart_utils.datasets import attach_expansion, idf, item_texts, read_atomic, token_features
 from coldstart_utils.runtime import ColdstartError
 
 USER, ITEM, CONTEXT = np.array([[1.0, 2], [3, 4]]), np.array([[3.0, 0], [0, 1]]), np.array([[2.0, 4], [6, 1]])
@@ -61,6 +61,55 @@ def test_a_history_is_the_mean_of_its_items(kind):
     assert found.tolist() == [[2, 2], [0, 0], [0, 8]]
 
 
+class Lengths:
+    """Stands for a text encoder: a text's vector is its length."""
+
+    def encode(self, texts):
+        return np.array([[float(len(text))] for text in texts])
+
+
+def test_movielens_gives_every_block(ml100k):
+    films, bare = attach_expansion(ml100k), content_blocks(ml100k, Lengths())
+    blocks = content_blocks(films, Lengths())
+    assert list(bare) == ["title words", "title vector", "text vector", "genres", "year", "graph"]
+    assert set(blocks) - set(bare) == {
+        "synopsis vector",
+        "keywords vector",
+        "people",
+        "generated words",
+        "one long vector",
+    }
+    assert {block.shape[0] for block in blocks.values()} == {1682}
+    # What is written by a model must not slip into the blocks that are said to be without it.
+    for name, block in bare.items():
+        assert abs(blocks[name] - block).max() == 0, name
+    assert blocks["text vector"][0] == len("Toy Story (1995). Animation, Children's, Comedy.")
+    assert blocks["one long vector"][0] == len(item_texts(films)[0])
+    expected = idf(token_features(films, ["people", "origin"], "; "))
+    assert abs(blocks["people"] - expected).max() == 0
+
+
+@pytest.mark.parametrize(
+    "item, names",
+    [
+        ("item_id:token|plot:token_seq\ni1|Two cops\ni2|One cop\n", ["title words", "title vector", "text vector"]),
+        (
+            "item_id:token|title:token|genres:token\ni1|Heat|Crime\ni2|Casino|Crime\n",
+            ["title words", "title vector", "text vector", "genres"],
+        ),
+    ],
+)
+def test_blocks_are_those_the_catalogue_allows(write_atomic, item, names):
+    shop = read_atomic(write_atomic(inter="user_id:token|item_id:token\nu1|i1\nu1|i2\n", item=item))
+    assert list(content_blocks(shop, Lengths())) == names
+
+
+def test_items_without_text_have_no_blocks(write_atomic):
+    shop = read_atomic(write_atomic(inter="user_id:token|item_id:token\nu1|i1\nu1|i2\n"))
+    with pytest.raises(ColdstartError, match=r"shop: its items have no.* text"):
+        content_blocks(shop, Lengths())
+
+
 def test_users_of_movielens_are_described(ml100k):
     texts = user_texts(ml100k)
     assert len(texts) == 943
@@ -72,7 +121,10 @@ def test_users_of_movielens_are_described(ml100k):
 @pytest.mark.parametrize(
     "user, texts",
     [
-        ("user_id:token|age:float|gender:token\nu1|30|M\nu2||F\n", ["A 30-year-old person, male.", "A person, female."]),
+        (
+            "user_id:token|age:float|gender:token\nu1|30|M\nu2||F\n",
+            ["A 30-year-old person, male.", "A person, female."],
+        ),
         ("user_id:token|occupation:token\nu1|writer\nu2|12\n", ["A writer.", "A person."]),
         ("user_id:token|gender:token\nu1|F\nu2|\n", ["A person, female.", "A person."]),
     ],

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfTransformer
 
 from coldstart_utils import datasets
 from coldstart_utils.datasets import (
@@ -20,6 +22,7 @@ from coldstart_utils.datasets import (
     clean_title,
     download_ml100k,
     graph_features,
+    idf,
     item_texts,
     load_dataset,
     read_atomic,
@@ -133,44 +136,58 @@ def test_reading_changes_nothing(write_atomic):
 # --- Bad input: one sentence with its place --------------------------------------------------------------------------
 
 BAD = {
-    "missing column": (dict(inter="user_id:token|rating:float\nu1|4\n"), "shop.inter, line 1", "'item_id'"),
-    "missing key of items": (dict(inter=INTER, item="id:token|title:token\ni1|a\n"), "shop.item, line 1", "'item_id'"),
-    "missing key of users": (dict(inter=INTER, user="age:float\n3\n"), "shop.user, line 1", "'user_id'"),
+    "missing column": ({"inter": "user_id:token|rating:float\nu1|4\n"}, "shop.inter, line 1", "'item_id'"),
+    "missing key of items": (
+        {"inter": INTER, "item": "id:token|title:token\ni1|a\n"},
+        "shop.item, line 1",
+        "'item_id'",
+    ),
+    "missing key of users": ({"inter": INTER, "user": "age:float\n3\n"}, "shop.user, line 1", "'user_id'"),
     "missing relation": (
-        dict(inter=INTER, item=ITEM, link=LINK, kg="head_id:token|tail_id:token\na|b\n"),
+        {"inter": INTER, "item": ITEM, "link": LINK, "kg": "head_id:token|tail_id:token\na|b\n"},
         "shop.kg, line 1",
         "'relation_id'",
     ),
-    "no number": (dict(inter=INTER + "u2|i1|good|40\n"), "shop.inter, line 5", "'rating'", "a number, found 'good'"),
-    "no number of a user": (dict(inter=INTER, user=USER + "u3|old|F\n"), "shop.user, line 4", "'age'", "'old'"),
-    "rating that is NaN": (dict(inter=INTER + "u2|i1|NaN|40\n"), "shop.inter, line 5", "'rating'", "finite"),
-    "rating left out": (dict(inter=INTER + "u2|i1||40\n"), "shop.inter, line 5", "'rating'", "finite"),
-    "rating without bound": (dict(inter=INTER + "u2|i1|inf|40\n"), "shop.inter, line 5", "'rating'", "finite"),
-    "time that is NaN": (dict(inter=INTER + "u2|i1|3|nan\n"), "shop.inter, line 5", "'timestamp'", "finite"),
+    "no number": ({"inter": INTER + "u2|i1|good|40\n"}, "shop.inter, line 5", "'rating'", "a number, found 'good'"),
+    "no number of a user": ({"inter": INTER, "user": USER + "u3|old|F\n"}, "shop.user, line 4", "'age'", "'old'"),
+    "rating that is NaN": ({"inter": INTER + "u2|i1|NaN|40\n"}, "shop.inter, line 5", "'rating'", "finite"),
+    "rating left out": ({"inter": INTER + "u2|i1||40\n"}, "shop.inter, line 5", "'rating'", "finite"),
+    "rating without bound": ({"inter": INTER + "u2|i1|inf|40\n"}, "shop.inter, line 5", "'rating'", "finite"),
+    "time that is NaN": ({"inter": INTER + "u2|i1|3|nan\n"}, "shop.inter, line 5", "'timestamp'", "finite"),
     "rating as token": (
-        dict(inter=INTER.replace("rating:float", "rating:token")),
+        {"inter": INTER.replace("rating:float", "rating:token")},
         "shop.inter, line 1",
         "'rating'",
         "float",
     ),
-    "duplicate item": (dict(inter=INTER, item=ITEM + "i1|x|1|y\n"), "shop.item, line 4", "'item_id'", "'i1'", "twice"),
-    "duplicate user": (dict(inter=INTER, user=USER + "u1|1|M\n"), "shop.user, line 4", "'user_id'", "'u1'", "twice"),
-    "empty file": (dict(inter=""), "shop.inter", "empty", "user_id:token"),
-    "blank file": (dict(inter="\n\n"), "shop.inter", "empty"),
-    "header alone": (dict(inter="user_id:token|item_id:token\n"), "shop.inter", "no line below"),
-    "empty items": (dict(inter=INTER, item=""), "shop.item", "empty"),
-    "dangling item": (dict(inter=INTER + "u1|i9|1|1\n", item=ITEM), "shop.inter, line 5", "'item_id'", "'i9'"),
-    "dangling user": (dict(inter=INTER + "u9|i1|1|1\n", user=USER), "shop.inter, line 5", "'user_id'", "'u9'"),
-    "dangling link": (dict(inter=INTER, item=ITEM, kg=KG, link=LINK + "i9|m\n"), "shop.link, line 4", "'i9'"),
-    "empty id": (dict(inter=INTER + "|i1|1|1\n"), "shop.inter, line 5", "'user_id'", "an id"),
-    "too few fields": (dict(inter=INTER + "u2|i1|3\n"), "shop.inter, line 5", "expected 4", "found 3"),
-    "too many fields": (dict(inter=INTER + "u2|i1|3|4|5\n"), "shop.inter, line 5", "expected 4", "found 5"),
-    "a blank line within": (dict(inter=INTER + "\nu2|i1|3|4\n"), "shop.inter, line 5", "expected 4"),
-    "header without types": (dict(inter="user_id|item_id\nu1|i1\n"), "shop.inter, line 1", "'user_id'", "token"),
-    "unknown type": (dict(inter="user_id:token|item_id:int\nu1|1\n"), "shop.inter, line 1", "'item_id:int'", "float"),
-    "column twice": (dict(inter="user_id:token|item_id:token|item_id:token\na|b|c\n"), "shop.inter, line 1", "'item_id'"),
-    "no UTF-8": (dict(inter=INTER, item=b"item_id:token\nZo\xeb\n"), "shop.item, line 2", "UTF-8", "0xeb"),
-    "no .inter": (dict(item=ITEM), "shop", ".inter"),
+    "duplicate item": (
+        {"inter": INTER, "item": ITEM + "i1|x|1|y\n"},
+        "shop.item, line 4",
+        "'item_id'",
+        "'i1'",
+        "twice",
+    ),
+    "duplicate user": ({"inter": INTER, "user": USER + "u1|1|M\n"}, "shop.user, line 4", "'user_id'", "'u1'", "twice"),
+    "empty file": ({"inter": ""}, "shop.inter", "empty", "user_id:token"),
+    "blank file": ({"inter": "\n\n"}, "shop.inter", "empty"),
+    "header alone": ({"inter": "user_id:token|item_id:token\n"}, "shop.inter", "no line below"),
+    "empty items": ({"inter": INTER, "item": ""}, "shop.item", "empty"),
+    "dangling item": ({"inter": INTER + "u1|i9|1|1\n", "item": ITEM}, "shop.inter, line 5", "'item_id'", "'i9'"),
+    "dangling user": ({"inter": INTER + "u9|i1|1|1\n", "user": USER}, "shop.inter, line 5", "'user_id'", "'u9'"),
+    "dangling link": ({"inter": INTER, "item": ITEM, "kg": KG, "link": LINK + "i9|m\n"}, "shop.link, line 4", "'i9'"),
+    "empty id": ({"inter": INTER + "|i1|1|1\n"}, "shop.inter, line 5", "'user_id'", "an id"),
+    "too few fields": ({"inter": INTER + "u2|i1|3\n"}, "shop.inter, line 5", "expected 4", "found 3"),
+    "too many fields": ({"inter": INTER + "u2|i1|3|4|5\n"}, "shop.inter, line 5", "expected 4", "found 5"),
+    "a blank line within": ({"inter": INTER + "\nu2|i1|3|4\n"}, "shop.inter, line 5", "expected 4"),
+    "header without types": ({"inter": "user_id|item_id\nu1|i1\n"}, "shop.inter, line 1", "'user_id'", "token"),
+    "unknown type": ({"inter": "user_id:token|item_id:int\nu1|1\n"}, "shop.inter, line 1", "'item_id:int'", "float"),
+    "column twice": (
+        {"inter": "user_id:token|item_id:token|item_id:token\na|b|c\n"},
+        "shop.inter, line 1",
+        "'item_id'",
+    ),
+    "no UTF-8": ({"inter": INTER, "item": b"item_id:token\nZo\xeb\n"}, "shop.item, line 2", "UTF-8", "0xeb"),
+    "no .inter": ({"item": ITEM}, "shop", ".inter"),
 }
 
 
@@ -192,9 +209,9 @@ def test_two_files_of_one_kind_are_refused(write_atomic):
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path):
-    with pytest.raises(ColdstartError, match="'ml-99'.*ml-100k, ml-1m.*folder"):
+    with pytest.raises(ColdstartError, match=r"'ml-99'.*ml-100k, ml-1m.*folder"):
         load_dataset("ml-99")
-    with pytest.raises(ColdstartError, match="expected .* existing folder"):
+    with pytest.raises(ColdstartError, match=r"expected .* existing folder"):
         load_dataset(tmp_path / "nowhere")
 
 
@@ -264,7 +281,9 @@ def test_a_second_download_is_none(serve, tmp_path):
     assert download_ml100k(folder, "http://127.0.0.1:9/refuses", "md5:0") == folder
 
 
-@pytest.mark.parametrize("damage", [lambda z: z[: len(z) // 2], lambda z: z[:-1] + b"!", lambda _: b"<html>busy</html>"])
+@pytest.mark.parametrize(
+    "damage", [lambda z: z[: len(z) // 2], lambda z: z[:-1] + b"!", lambda _: b"<html>busy</html>"]
+)
 def test_a_wrong_download_is_refused_and_leaves_nothing(serve, tmp_path, damage):
     content = archive()
     url = serve(damage(content))
@@ -320,7 +339,9 @@ def test_sources_say_what_is_where(request, installed):
         request.getfixturevalue("nothing_installed")
     rows = sources()
     assert [row["name"] for row in rows] == ["ml-100k", "ml-1m", "ml-100k-expansion"]
-    assert all(set(row) == {"name", "what", "licence", "path", "bytes"} and row["what"] and row["licence"] for row in rows)
+    assert all(
+        set(row) == {"name", "what", "licence", "path", "bytes"} and row["what"] and row["licence"] for row in rows
+    )
     assert all((row["path"] is None) == (row["bytes"] is None) for row in rows)
     for row in rows:
         if row["path"]:
@@ -385,21 +406,51 @@ def test_token_features_mark_each_token_once(write_atomic):
     assert found.toarray().tolist() == [[1, 1, 1], [1, 0, 0]]
 
 
-def test_graph_features_are_shared_facts_in_both_directions(write_atomic):
-    features = graph_features(read_atomic(write_atomic(inter=INTER, item=ITEM, kg=KG, link=LINK)))
-    # i1: directed by p1, followed by m2; i2: directed by p1, follows m1
-    assert (features @ features.T).toarray().tolist() == [[2, 1], [1, 2]]
+def test_rare_tokens_weigh_more():
+    features = sparse.csr_matrix([[1, 1, 0, 2], [1, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0]])
+    np.testing.assert_allclose(idf(features).toarray()[0], [0, np.log(2), 0, 2 * np.log(4)], rtol=1e-12)
 
 
-def test_without_a_graph_there_are_no_graph_features(write_atomic):
-    assert graph_features(read_atomic(write_atomic(inter=INTER, item=ITEM))).shape == (2, 0)
+def test_idf_is_that_of_scikit_learn_less_its_added_one():
+    rng = np.random.default_rng(0)
+    features = sparse.csr_matrix((rng.random((20, 8)) < 0.3) * rng.integers(1, 4, (20, 8)))
+    assert (np.diff(features.tocsc().indptr) > 0).all()
+    theirs = TfidfTransformer(norm=None, smooth_idf=False).fit_transform(features) - features
+    np.testing.assert_allclose(idf(features).toarray(), theirs.toarray(), rtol=1e-9, atol=1e-12)
 
 
-def test_award_relations_are_hindsight(write_atomic):
-    kg = KG + "m1|film.film.award_won|a1\nm2|film.film.award_nomination|a1\n"
+GRAPH_FACTS = {
+    "one director": ("m1|directed_by|p1\nm2|directed_by|p1\n", [[1, 1], [1, 1]]),
+    "one director, told from the other side": ("p1|film|m1\np1|film|m2\n", [[1, 1], [1, 1]]),
+    "director and country": (
+        "m1|directed_by|p1\nm2|directed_by|p1\nm1|country|uk\nm2|country|uk\n",
+        [[2, 2], [2, 2]],
+    ),
+    "one person in two roles": ("m1|directed_by|p1\nm2|actor|p1\n", [[0, 0], [0, 0]]),
+    "a fact of one film alone": ("m1|directed_by|p1\nm2|directed_by|p2\n", [[0, 0], [0, 0]]),
+    "a fact told twice": ("m1|directed_by|p1\nm1|directed_by|p1\n", [[0, 0], [0, 0]]),
+    "films that are not linked": ("m8|directed_by|p1\nm9|directed_by|p1\n", [[0, 0], [0, 0]]),
+}
+
+
+@pytest.mark.parametrize("facts, shared", GRAPH_FACTS.values(), ids=GRAPH_FACTS)
+def test_graph_features_are_facts_that_films_share(write_atomic, facts, shared):
+    kg = "head_id:token|relation_id:token|tail_id:token\n" + facts
+    features = graph_features(read_atomic(write_atomic(inter=INTER, item=ITEM, kg=kg, link=LINK)))
+    assert (features @ features.T).toarray().tolist() == shared
+
+
+def test_without_a_graph_there_are_no_facts(write_atomic):
+    features = graph_features(read_atomic(write_atomic(inter=INTER, item=ITEM)))
+    assert features.shape[0] == 2 and features.nnz == 0
+
+
+@pytest.mark.parametrize("relation", ["film.film.award_won", "film.film.award_nomination"])
+def test_award_relations_are_hindsight(write_atomic, relation):
+    kg = f"{KG}m1|{relation}|a1\nm2|{relation}|a1\n"
     shop = read_atomic(write_atomic(inter=INTER, item=ITEM, kg=kg, link=LINK))
-    assert graph_features(shop).nnz == 4
-    assert graph_features(shop, hindsight=True).nnz == 6
+    assert graph_features(shop).sum(axis=1).tolist() == [[1], [1]]
+    assert graph_features(shop, hindsight=True).sum(axis=1).tolist() == [[2], [2]]
 
 
 # --- MovieLens-100K --------------------------------------------------------------------------------------------------
@@ -426,8 +477,12 @@ def test_dirt_of_movielens_is_handled(ml100k):
 
 
 def test_no_article_is_left_behind_a_title(ml100k):
-    tails = {clean_title(title).partition(" (")[0].rpartition(", ")[2] for title in ml100k.items["title"] if ", " in title}
-    assert tails & {"The", "A", "An", "Il", "La", "Le", "Les", "L'", "El", "Los", "Das", "Der", "Die", "O", "De"} == set()
+    tails = {
+        clean_title(title).partition(" (")[0].rpartition(", ")[2] for title in ml100k.items["title"] if ", " in title
+    }
+    assert (
+        tails & {"The", "A", "An", "Il", "La", "Le", "Les", "L'", "El", "Los", "Das", "Der", "Die", "O", "De"} == set()
+    )
 
 
 @pytest.mark.parametrize("film, sequel", KNOWN_SEQUELS)
@@ -462,10 +517,11 @@ def test_graph_of_movielens_keeps_awards_for_hindsight(ml100k):
 EXPANSION = Path(datasets.__file__).parent / "data" / "ml-100k-expansion.tsv"
 RECEPTION = (
     r"\b(oscars?\b(?! (wilde|levant))|academy awards?|awards?|award-winning|golden globes?|palme d|bafta|nominat\w+"
-    r"|box[ -]office|blockbusters?|gross(ed|ing)|flop(ped|s)?\b|hits?\b(?! man)|smash|acclaim\w*|critics\b|critically acc"
-    r"|reviews?\b|reviewers?|ratings?|rated|stars out of|masterpieces?|cult (classic|film|favou?rite|following|movie|hit)"
-    r"|classics?\b|beloved|well-known|renowned|celebrated|iconic|seminal|influential|landmark|groundbreaking|popular"
-    r"|best-loved|best film|worst film|all[ -]time|underrated|overrated|panned|praised|controvers\w+|must-see|sleeper)"
+    r"|box[ -]office|blockbusters?|gross(ed|ing)|flop(ped|s)?\b|hits?\b(?! man)|smash|acclaim\w*|critics\b"
+    r"|critically acc|reviews?\b|reviewers?|ratings?|rated|stars out of|masterpieces?|classics?\b|beloved|well-known"
+    r"|cult (classic|film|favou?rite|following|movie|hit)|renowned|celebrated|iconic|seminal|influential|landmark"
+    r"|groundbreaking|popular|best-loved|best film|worst film|all[ -]time|underrated|overrated|panned|praised"
+    r"|controvers\w+|must-see|sleeper)"
 )
 # Read one by one: these speak of the film's own subject.
 SUBJECTS = {("57", "controversial")}
@@ -539,7 +595,8 @@ def test_no_film_is_told_by_its_reception(expansion):
 
 def test_the_expansion_is_attached_by_id(ml100k, expansion):
     attached = attach_expansion(ml100k)
-    assert attached.items["keywords"].tolist() == [row["keywords"] for row in expansion]
+    for column in datasets.GENERATED:
+        assert attached.items[column].tolist() == [row[column] for row in expansion]
     assert attached.items.columns.tolist() == [*ml100k.items.columns, "synopsis", "keywords", "people", "origin"]
     assert "generated" in attached.notes[-1]
     assert "synopsis" not in ml100k.items, "the data set that was given stays as it was"
@@ -547,5 +604,5 @@ def test_the_expansion_is_attached_by_id(ml100k, expansion):
 
 
 def test_the_expansion_is_for_movielens_alone(write_atomic):
-    with pytest.raises(ColdstartError, match="shop.*ml-100k only"):
+    with pytest.raises(ColdstartError, match=r"shop.*ml-100k only"):
         attach_expansion(read_atomic(write_atomic(inter=INTER, item=ITEM)))

@@ -31,9 +31,13 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def loaded():
-    """The model and its tokenizer, loaded once."""
-    encoder = TextEncoder(cache=False)
-    return encoder.tokenizer, encoder.model
+    """The model and its tokenizer, loaded once, on one thread: for a handful of short texts more of them only wait."""
+    import torch
+
+    encoder, threads = TextEncoder(cache=False), torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield encoder.tokenizer, encoder.model
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -154,7 +158,7 @@ def test_only_what_is_missing_is_computed(make, monkeypatch):
     assert asked == [TEXTS[3]]
 
 
-@pytest.mark.parametrize("other", [dict(pooling="cls"), dict(normalize=False), dict(max_tokens=4), dict(backend="onnx")])
+@pytest.mark.parametrize("other", [{"pooling": "cls"}, {"normalize": False}, {"max_tokens": 4}, {"backend": "onnx"}])
 def test_other_settings_find_no_vectors(make, monkeypatch, other):
     make().encode(["Heat"])
     monkeypatch.setattr(TextEncoder, "_encode", refuse)
@@ -214,9 +218,14 @@ def test_an_interrupted_encode_leaves_the_cache_as_it_was(make, cache, monkeypat
 def test_an_interrupted_write_leaves_the_cache_as_it_was(make, cache, monkeypatch):
     make().encode(TEXTS[:2])
     before = rows(cache)
+
+    class Unstorable:
+        def tobytes(self):
+            return object()
+
     encoder = make()
-    encoder._encode = lambda texts, batch_size: [np.ones(384, np.float32), None]  # the second cannot be stored
-    with pytest.raises(AttributeError):
+    encoder._encode = lambda texts, batch_size: [np.ones(384, np.float32), Unstorable()]
+    with pytest.raises(ColdstartError):
         encoder.encode(["new", "newer"])
     assert rows(cache) == before
 
@@ -243,7 +252,9 @@ def test_what_is_no_text_is_refused(make, texts, message):
         make().encode(texts)
 
 
-@pytest.mark.parametrize("options, message", [(dict(pooling="sum"), "mean, cls, max, got 'sum'"), (dict(backend="jax"), "'jax'")])
+@pytest.mark.parametrize(
+    "options, message", [({"pooling": "sum"}, "mean, cls, max, got 'sum'"), ({"backend": "jax"}, "'jax'")]
+)
 def test_unknown_settings_are_refused(options, message):
     with pytest.raises(ColdstartError, match=message):
         TextEncoder(**options)
@@ -251,7 +262,9 @@ def test_unknown_settings_are_refused(options, message):
 
 @pytest.mark.parametrize("name", ["no-such/model", "no-such-model"])
 def test_an_unknown_model_offline_is_one_sentence(name):
-    with pytest.raises(ColdstartError, match=f"model '{name}': expected all-MiniLM-L6-v2 .* folder, or a hub name") as caught:
+    with pytest.raises(
+        ColdstartError, match=f"model '{name}': expected all-MiniLM-L6-v2 .* folder, or a hub name"
+    ) as caught:
         TextEncoder(name).encode(["Heat"])
     assert "\n" not in str(caught.value)
 

@@ -58,7 +58,7 @@ def test_f1_is_the_harmonic_mean():
 
 
 def random_lists(users=80, items=50, seed=0):
-    """Return scores with many ties, relevance (some users want nothing), hits of the full ranking, and how many are wanted."""
+    """Return scores with many ties, relevance (some users want nothing), hits of the full ranking, numbers wanted."""
     rng = np.random.default_rng(seed)
     scores = rng.integers(0, 6, (users, items)).astype(float)
     relevant = rng.random((users, items)) < rng.choice([0, 0.02, 0.1, 0.5], (users, 1))
@@ -160,7 +160,15 @@ def test_auc_by_hand(scores, value):
 
 @pytest.mark.parametrize(
     "exposure, value",
-    [([1, 1, 1, 1], 0), ([0, 0, 0, 1], 0.75), ([1, 3], 0.25), ([3, 1], 0.25), ([1, 2, 3, 4], 0.25), ([0, 0], 0), ([5], 0)],
+    [
+        ([1, 1, 1, 1], 0),
+        ([0, 0, 0, 1], 0.75),
+        ([1, 3], 0.25),
+        ([3, 1], 0.25),
+        ([1, 2, 3, 4], 0.25),
+        ([0, 0], 0),
+        ([5], 0),
+    ],
 )
 def test_gini_by_hand(exposure, value):
     assert gini(np.array(exposure)) == pytest.approx(value, rel=1e-12)

@@ -1,6 +1,7 @@
 """splits: what is asked was never known, nothing is lost, and a seed decides everything."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -130,8 +131,18 @@ def test_no_shot_is_cold(matrix):
 @pytest.mark.parametrize("protocol", [k_shot_users, k_shot_items])
 def test_what_is_revealed_at_k_is_revealed_at_more(matrix, protocol):
     supports = [pairs(protocol(matrix, 0, k=k).support) for k in range(6)]
-    assert all(fewer < more for fewer, more in zip(supports, supports[1:]))
+    assert all(fewer < more for fewer, more in itertools.pairwise(supports))
     assert len({frozenset(pairs(protocol(matrix, 0, k=k).train)) for k in range(6)}) == 1
+
+
+def test_what_is_revealed_is_a_random_choice(matrix):
+    places = []
+    for seed in range(20):
+        split = k_shot_users(matrix, seed, k=2)
+        for user in split.users:
+            row = matrix[user].indices.tolist()
+            places += [row.index(item) / (len(row) - 1) for item in split.support[user].indices]
+    assert np.mean(places) == pytest.approx(0.5, rel=0.1) and np.std(places) > 0.25
 
 
 def test_items_that_only_new_users_know_are_dropped():
@@ -174,30 +185,30 @@ def leaky(split, **changed):
 
 
 LEAKS = {
-    "a pair that is trained on": (cold_items, {}, lambda s: dict(train=s.train + s.test), "already|training data"),
-    "a pair that is revealed": (k_shot_users, {"k": 1}, lambda s: dict(support=s.support + s.test), "training data"),
+    "a pair that is trained on": (cold_items, {}, lambda s: {"train": s.train + s.test}, "already|training data"),
+    "a pair that is revealed": (k_shot_users, {"k": 1}, lambda s: {"support": s.support + s.test}, "training data"),
     "a cold item": (
         cold_items,
         {},
-        lambda s: dict(train=s.train + one(s.test.shape, free(s), s.candidates[0])),
+        lambda s: {"train": s.train + one(s.test.shape, free(s), s.candidates[0])},
         "a cold item has training interactions",
     ),
     "a k-shot item": (
         k_shot_items,
         {"k": 1},
-        lambda s: dict(train=s.train + one(s.test.shape, free(s), s.candidates[0])),
+        lambda s: {"train": s.train + one(s.test.shape, free(s), s.candidates[0])},
         "a cold item has training interactions",
     ),
     "a new user": (
         k_shot_users,
         {"k": 1},
-        lambda s: dict(train=s.train + s.support),
+        lambda s: {"train": s.train + s.support},
         "a new user has training interactions",
     ),
     "no candidate": (
         cold_items,
         {},
-        lambda s: dict(candidates=s.candidates[1:]),
+        lambda s: {"candidates": s.candidates[1:]},
         "a tested item is not among the candidates",
     ),
 }
