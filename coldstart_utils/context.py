@@ -52,7 +52,9 @@ def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | 
     from generated columns 'synopsis vector', 'keywords vector', 'people', 'generated words', 'one long vector' (all
     in one text). Raises ColdstartError if the items have no text.
     """
-    columns = [c for c in dataset.items.columns if c not in GENERATED]
+    # A catalogue of one's own may have a column called 'synopsis' or 'keywords'; only the expansion has all four.
+    expanded = set(GENERATED) <= set(dataset.items.columns)
+    columns = [c for c in dataset.items.columns if not (expanded and c in GENERATED)]
     title = item_texts(dataset, ["title"]) if "title" in columns else item_texts(dataset, columns)
     blocks: dict[str, Array | sparse.csr_matrix] = {
         "title words": _tfidf(title),
@@ -62,7 +64,7 @@ def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | 
     blocks |= {name: token_features(dataset, [name]) for name in ("genres", "year") if name in columns}
     if len(dataset.triples):
         blocks["graph"] = idf(graph_features(dataset))
-    if "synopsis" in dataset.items:
+    if expanded:
         synopsis, keywords = dataset.items["synopsis"].tolist(), dataset.items["keywords"].tolist()
         blocks |= {
             "synopsis vector": encoder.encode(synopsis),
@@ -77,7 +79,7 @@ def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | 
 def _tfidf(texts: list[str]) -> sparse.csr_matrix:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return sparse.csr_matrix(TfidfVectorizer(sublinear_tf=True).fit_transform(texts))
+    return sparse.csr_matrix(TfidfVectorizer(sublinear_tf=True, token_pattern=r"\w+").fit_transform(texts))
 
 
 def user_texts(dataset: Dataset) -> list[str]:
@@ -93,13 +95,17 @@ def user_texts(dataset: Dataset) -> list[str]:
     # Some data sets code occupations as numbers, which say nothing to a language model.
     occupation = users.get("occupation", pd.Series("person", users.index)).map(
         lambda value: (
-            value if isinstance(value, str) and value.isalpha() and value not in ("none", "other") else "person"
+            value if isinstance(value, str) and not value.isdigit() and value not in ("", "none", "other") else "person"
         )
     )
     return [
-        "A " + (f"{a}-year-old " if a else "") + o + (f", {g}" if g else "") + "."
+        _with_article((f"{a}-year-old " if a else "") + o) + (f", {g}" if g else "") + "."
         for a, o, g in zip(age, occupation, gender)
     ]
+
+
+def _with_article(noun: str) -> str:
+    return ("An " if noun.lower().startswith((*"aeiou8", "11-", "18-")) else "A ") + noun
 
 
 def _whole(value: object) -> str:

@@ -392,7 +392,7 @@ def item_texts(dataset: Dataset, columns: Sequence[str] | None = None) -> list[s
     if "title" in table:
         table["title"] = [clean_title(title) for title in table["title"]]
     if "genres" in table:
-        table["genres"] = [genres.replace(" ", ", ") for genres in table["genres"]]
+        table["genres"] = [g if "," in g else g.replace(" ", ", ") for g in table["genres"]]
     texts = []
     for row in zip(*table.values()):
         values = dict(zip(table, row))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -162,14 +163,16 @@ def als_implicit(
 ) -> Factors:
     """Return factors of implicit feedback X [users, items] >= 0 (Hu, Koren & Volinsky 2008).
 
-    Minimises Σ_ui c_ui (p_ui − x_u·y_i)² + reg·(Σ‖x_u‖² + Σ‖y_i‖²), p = [X > 0], c = 1 + alpha·X, over all pairs. `solver` is
-    'exact', or 'cg': three conjugate-gradient steps a row, compiled (extra `[fast]`, Takács et al. 2011). A row without
-    an interaction gets zeros. Raises ColdstartError for a bad rank, reg, solver, or negative feedback.
+    Minimises Σ_ui c_ui (p_ui − x_u·y_i)² + reg·(Σ‖x_u‖² + Σ‖y_i‖²), p = [X > 0], c = 1 + alpha·X, over all pairs.
+    `solver` is 'exact', or 'cg': two conjugate-gradient steps a row, compiled (extra `[fast]`, Takács et al. 2011). A
+    row without an interaction gets zeros. Raises ColdstartError for a bad rank, reg, solver, or negative feedback.
     """
     _positive(reg)
     _check(X, rank, solver)
     if X.nnz and X.data.min() < 0:
         raise ColdstartError("als_implicit: expected feedback of 0 or more, found a negative value")
+    X = sparse.csr_matrix(X, copy=True)
+    X.eliminate_zeros()
     X, XT, U, V = _start(X, rank, seed)
     history = []
     for _ in range(sweeps):
@@ -187,7 +190,7 @@ def _implicit_half(X: sparse.csr_matrix, old: Array, V: Array, reg: float, alpha
     if solver == "cg":
         from .fast import implicit_cg
 
-        return implicit_cg(X.indptr, X.indices, X.data, old, V, gram, alpha, 3)
+        return implicit_cg(X.indptr, X.indices, X.data, old, V, gram, alpha, 2)
     weight = alpha * X.data
     return solve_rows(X, 1 / weight, (1 + weight) / weight, V, gram)
 
@@ -264,61 +267,43 @@ def fold_in(X: sparse.csr_matrix, V: Array, *, reg: float, alpha: float = 1.0) -
     """Return the factors [rows of X, rank] of new users from their interactions with known items V [items, rank].
 
     One half sweep of `als_implicit`; transposed, X.T and U fold in new items. A row without interactions gets zeros.
+    Raises ColdstartError for a bad reg, another number of items than V has, or values that are negative or not finite.
     """
     _positive(reg)
+    if X.shape[1] != len(V):
+        raise ColdstartError(f"fold_in: expected interactions with {len(V)} items, got {X.shape[1]} columns")
     X = sparse.csr_matrix(X, dtype=V.dtype)
+    if X.nnz and not (np.isfinite(X.data).all() and X.data.min() >= 0):
+        raise ColdstartError("fold_in: expected feedback of 0 or more, found a negative value or NaN")
     return _implicit_half(X, np.zeros((X.shape[0], V.shape[1]), V.dtype), V, reg, alpha, "exact")
 
 
 def solve_rows(X: sparse.csr_matrix, e: Array, f: Array, V: Array, Q: Array) -> Array:
-    """Return for every row of X, with entries at items J, the x [rows, rank] that solves one regularised least squares.
+    """Return x [rows, rank] that minimises Σ_J (v_j·x − f_j)²/e_j + xᵀQx for every row of X, with entries at items J.
 
-    In the primal, (Q + V_Jᵀ E⁻¹ V_J) x = V_Jᵀ E⁻¹ f, a system of size rank; in the dual, with S = V_J Q⁻¹ V_Jᵀ,
-    x = Q⁻¹ V_Jᵀ (E + S)⁻¹ f, one of size |J|: the push-through identity. Each row takes the smaller. E = diag(e); `e`
-    and `f` stand in the order of X.data, Q [rank, rank] is positive definite. Rows are taken in order of size, so that
-    those of one batch are padded little, and memory does not grow with their number.
+    `e` and `f` stand in the order of X.data, Q [rank, rank] is positive definite. Z = V·L⁻ᵀ, with Q = LLᵀ, turns Q into
+    the identity; with B = E^-½ Z_J and g = E^-½ f the solution is (I + BᵀB)⁻¹Bᵀg, a system of size rank, and just as
+    well Bᵀ(I + BBᵀ)⁻¹g, one of size |J|: the push-through identity. Each row takes the smaller.
     """
-    rank = V.shape[1]
-    result = np.zeros((X.shape[0], rank), V.dtype)
-    # The padding points to a zero vector, so that it adds nothing to either system.
-    V = np.vstack([V, np.zeros((1, rank), V.dtype)])
-    W = linalg.solve(Q.astype(float), V.T.astype(float), assume_a="pos").T.astype(V.dtype)
-    degree = np.diff(X.indptr)
-    for rows in _batches(degree, rank):
-        width = degree[rows[-1]]
-        place = X.indptr[rows, None] + np.arange(width)
-        real = np.arange(width) < degree[rows, None]
-        place = np.where(real, place, 0)
-        J = np.where(real, X.indices[place], len(V) - 1)
-        e_rows = np.where(real, e[place], 1).astype(V.dtype)
-        f_rows = np.where(real, f[place], 0).astype(V.dtype)
-        V_J = V[J]
-        if width < rank:
-            W_J = W[J]
-            S = V_J @ W_J.transpose(0, 2, 1)
-            S[:, np.arange(width), np.arange(width)] += e_rows
-            z = np.linalg.solve(S, f_rows[:, :, None])
-            result[rows] = (z.transpose(0, 2, 1) @ W_J)[:, 0]
-        else:
-            weighted = V_J / e_rows[:, :, None]
-            A = weighted.transpose(0, 2, 1) @ V_J + Q
-            b = f_rows[:, None, :] @ weighted
-            result[rows] = np.linalg.solve(A, b.transpose(0, 2, 1))[:, :, 0]
-    return result
+    back = linalg.inv(linalg.cholesky(Q.astype(float), lower=True))
+    Z = (V @ back.T).astype(V.dtype)
+    scale = (1 / np.sqrt(e)).astype(V.dtype)
+    g = (f * scale).astype(V.dtype)
+    # One LAPACK call a row: Cholesky is half the work of numpy.linalg.solve, and rows of any length need no padding.
+    (posv,) = linalg.get_lapack_funcs(("posv",), (Z,))
 
+    def solve(gram: Array, right: Array) -> Array:
+        gram.flat[:: len(gram) + 1] += 1
+        return posv(gram.T, right, overwrite_a=True)[1]
 
-def _batches(degree: Array, rank: int, numbers: int = 1_000_000) -> Iterator[Array]:
-    """Yield row numbers in order of degree (empty rows left out), so many that a batch gathers about `numbers` floats."""
-    order = np.argsort(degree, kind="stable")
-    order = order[np.searchsorted(degree[order], 1) :]
-    start = 0
-    while start < len(order):
-        stop = start + max(1, numbers // (rank * max(rank, degree[order[start]])))
-        # Rows up to a quarter longer than the first share its batch.
-        longest = np.searchsorted(degree[order], 1 + 1.25 * degree[order[start]], side="right")
-        stop = min(stop, longest, len(order))
-        yield order[start:stop]
-        start = stop
+    result = np.zeros((X.shape[0], V.shape[1]), V.dtype)
+    for row, (begin, end) in enumerate(pairwise(X.indptr.tolist())):
+        if begin == end:
+            continue
+        B, right = Z[X.indices[begin:end]] * scale[begin:end, None], g[begin:end]
+        small = len(B) < B.shape[1]
+        result[row] = solve(B @ B.T, right) @ B if small else solve(B.T @ B, right @ B)
+    return result @ back.astype(V.dtype)
 
 
 def _slices(indptr: Array, entries: int) -> Iterator[slice]:

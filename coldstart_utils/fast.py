@@ -1,4 +1,4 @@
-"""Floor 1: the compiled conjugate-gradient half sweep (extra `[fast]`); the first call compiles, later processes load it."""
+"""Floor 1: the compiled conjugate-gradient half sweep (extra `[fast]`); the first call compiles, later ones load it."""
 
 from __future__ import annotations
 
@@ -12,45 +12,41 @@ except ModuleNotFoundError:
     raise ColdstartError("solver 'cg' needs the extra: pip install 'coldstart-utils[fast]'") from None
 
 
-@numba.njit(fastmath=True, cache=True)
 def implicit_cg(indptr, indices, data, start, V, gram, alpha, steps):
-    """Return `start` [rows, rank] after `steps` conjugate-gradient steps a row on (gram + V_Jᵀ D V_J) x = V_Jᵀ (1 + d).
+    """Return `start` [rows, rank] after `steps` conjugate-gradient steps a row on (gram + V_JᵀDV_J) x = V_Jᵀ(1 + d).
 
-    D = diag(d), d = alpha·data over the row's entries J, `gram` [rank, rank] = VᵀV + reg·I (Takács, Pilászy & Tikk 2011).
+    D = diag(d), d = alpha·data over the row's entries J, `gram` [rank, rank] = VᵀV + reg·I (Takács et al. 2011).
+    `gram` = LLᵀ is also the preconditioner: in the coordinates Lᵀx it is the identity, so that nothing is left to
+    multiply by it, and two steps come nearer to the solution than three without.
     """
-    rows, rank = start.shape
+    L = np.linalg.cholesky(gram.astype(float))
+    back = np.linalg.inv(L)
+    L, Z = L.astype(V.dtype), (V @ back.T).astype(V.dtype)
+    weight = (alpha * data).astype(V.dtype)
+    return _descend(indptr, indices, weight, start @ L, Z, steps) @ back.astype(V.dtype)
+
+
+@numba.njit(fastmath=True, cache=True)
+def _descend(indptr, indices, weight, start, Z, steps):
     result = np.zeros_like(start)
-    r, p, Ap = np.empty(rank, V.dtype), np.empty(rank, V.dtype), np.empty(rank, V.dtype)
-    for u in range(rows):
-        begin, end = indptr[u], indptr[u + 1]
+    for row in range(len(start)):
+        begin, end = indptr[row], indptr[row + 1]
         if begin == end:
             continue
-        x = result[u]
-        x[:] = start[u]
-        r[:] = -np.dot(gram, x)
-        for j in range(begin, end):
-            v, d = V[indices[j]], alpha * data[j]
-            s = V.dtype.type(1 + d - d * np.dot(v, x))
-            for k in range(rank):
-                r[k] += s * v[k]
-        p[:] = r
+        # Copied side by side, the vectors stay in the nearest cache for all steps.
+        B, d = Z[indices[begin:end]], weight[begin:end]
+        x = start[row].copy()
+        r = np.dot(1 + d - d * np.dot(B, x), B) - x
+        p = r.copy()
         error = np.dot(r, r)
         for _ in range(steps):
             if error < 1e-20:
                 break
-            Ap[:] = np.dot(gram, p)
-            for j in range(begin, end):
-                v = V[indices[j]]
-                s = V.dtype.type(alpha * data[j] * np.dot(v, p))
-                for k in range(rank):
-                    Ap[k] += s * v[k]
+            Ap = p + np.dot(d * np.dot(B, p), B)
             step = error / np.dot(p, Ap)
-            for k in range(rank):
-                x[k] += step * p[k]
-                r[k] -= step * Ap[k]
-            new_error = np.dot(r, r)
-            turn = new_error / error
-            for k in range(rank):
-                p[k] = r[k] + turn * p[k]
-            error = new_error
+            x += step * p
+            r -= step * Ap
+            error, old = np.dot(r, r), error
+            p = r + error / old * p
+        result[row] = x
     return result

@@ -97,6 +97,10 @@ def test_movielens_gives_every_block(ml100k):
             "item_id:token|title:token|genres:token\ni1|Heat|Crime\ni2|Casino|Crime\n",
             ["title words", "title vector", "text vector", "genres"],
         ),
+        (
+            "item_id:token|synopsis:token_seq\ni1|Two cops\ni2|One cop\n",
+            ["title words", "title vector", "text vector"],
+        ),
     ],
 )
 def test_blocks_are_those_the_catalogue_allows(write_atomic, item, names):
@@ -164,3 +168,16 @@ def test_moments_lie_on_two_circles():
     np.testing.assert_allclose((features[:, :2] ** 2).sum(1), 1, rtol=1e-12)
     np.testing.assert_allclose((features[:, 2:] ** 2).sum(1), 1, rtol=1e-12)
     assert len(np.unique(features[:, 2:].round(6), axis=0)) == 7
+
+
+@pytest.mark.parametrize(
+    ("age", "job", "start"), [("18", "artist", "An 18-"), ("24", "artist", "A 24-"), ("", "artist", "An artist")]
+)
+def test_the_article_fits_the_word(write_atomic, age, job, start):
+    folder = write_atomic(
+        inter="user_id:token|item_id:token\nu1|i1\nu2|i1\n",
+        user=f"user_id:token|age:token|occupation:token\nu1|{age}|{job}\nu2|30|software engineer\n",
+    )
+    texts = user_texts(read_atomic(folder))
+    assert texts[0].startswith(start)
+    assert texts[1] == "A 30-year-old software engineer."

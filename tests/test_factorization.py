@@ -303,6 +303,19 @@ def test_who_has_no_interaction_has_no_factor(counts, solver, sweeps):
 
 
 @SOLVERS
+def test_a_stored_zero_is_no_interaction(counts, solver):
+    padded = counts.copy()
+    padded.data[::3] = 0
+    bare = padded.copy()
+    bare.eliminate_zeros()
+    options = {"rank": 4, "reg": 0.5, "sweeps": 3, "solver": solver, "trace": True}
+    found, expected = als_implicit(padded, **options), als_implicit(bare, **options)
+    np.testing.assert_allclose(found.U, expected.U, rtol=1e-5, atol=1e-7)
+    assert found.objective[-1] == pytest.approx(expected.objective[-1], rel=1e-6)
+    assert padded.nnz == counts.nnz, "the matrix that was given stays as it was"
+
+
+@SOLVERS
 def test_the_seed_decides_the_factors(counts, solver):
     first, again, other = (
         als_implicit(counts, rank=4, reg=0.5, sweeps=2, solver=solver, seed=seed).U for seed in (0, 0, 1)
@@ -498,3 +511,12 @@ def test_what_is_no_number_is_refused(als, value):
 def test_negative_feedback_is_refused():
     with pytest.raises(ColdstartError, match="0 or more, found a negative"):
         als_implicit(sparse.csr_matrix([[1.0, -1], [2, 0]]), rank=1, reg=1.0)
+
+
+def test_fold_in_refuses_what_does_not_fit():
+    V = np.ones((4, 2), np.float32)
+    with pytest.raises(ColdstartError, match="4 items, got 3"):
+        fold_in(sparse.csr_matrix(np.ones((1, 3))), V, reg=1.0)
+    for wrong in (-1.0, np.nan):
+        with pytest.raises(ColdstartError, match="negative value or NaN"):
+            fold_in(sparse.csr_matrix([[1, wrong, 0, 0]]), V, reg=1.0)
