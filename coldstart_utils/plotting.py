@@ -115,10 +115,16 @@ def intervals(
         ax.plot([row.low, row.high], [y, y], color=colour, lw=2, solid_capstyle="round")
         ax.plot(row.mean, y, "o", color=colour)
         ax.annotate(
-            f"{row.mean:{sign}.3f}", (row.high, y), (6, 0), textcoords="offset points", va="center", fontsize=9, color=colour
+            f"{row.mean:{sign}.3f}",
+            (row.high, y),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=colour,
         )
     ax.set_yticks(range(len(frame)), frame["model"])
-    ax.invert_yaxis()
+    ax.set_ylim(len(frame) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     if min(frame["low"]) < 0:
@@ -141,7 +147,7 @@ def lines(
         ax.plot(part[x], part[y], marker="o", color=colour, ms=4, ls="--" if name in faded else "-")
         if low and high:
             ax.fill_between(part[x], part[low], part[high], color=colour, alpha=0.15, lw=0)
-        ends.append((part[x].iloc[-1], part[y].iloc[-1], name, colour))
+        ends.append((part[y].iloc[-1], part[y].mean(), name, colour))
     if logx:
         ax.set_xscale("log")
         ticks = sorted(frame[x].unique())
@@ -155,10 +161,13 @@ def lines(
 
 
 def label_ends(ax: Any, ends: Sequence[tuple[float, float, str, str]], gap: float = 0.062) -> None:
-    """Write (x, y, text, colour) labels right of the axes at their y, pushed apart so that none covers another."""
+    """Write (end, mean, text, colour) labels right of the axes at the end of their line, pushed apart.
+
+    Lines that end together are labelled in the order of their means.
+    """
     low, high = ax.get_ylim()
     place = -np.inf
-    for _, y, text, colour in sorted(ends, key=lambda end: end[1]):
+    for y, _, text, colour in sorted(ends, key=lambda end: (round(end[0], 3), end[1])):
         place = max((y - low) / (high - low), place + gap)
         ax.annotate(
             text, (1.01, place), xycoords="axes fraction", va="center", color=colour, fontsize=9, annotation_clip=False

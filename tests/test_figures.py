@@ -1,0 +1,51 @@
+"""Committed figures: every picture has its data and its entry, and data that can be computed again in seconds are."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from coldstart_utils import datasets, evaluation, factorization, splits
+
+FIGURES = Path(__file__).parents[1] / "figures"
+MANIFEST = json.loads((FIGURES / "manifest.json").read_text(encoding="utf-8"))
+
+
+def test_pictures_data_and_manifest_name_the_same_figures():
+    assert {p.stem for p in FIGURES.glob("*.png")} == {p.stem for p in FIGURES.glob("*.csv")} == set(MANIFEST)
+
+
+@pytest.mark.parametrize("name", MANIFEST)
+def test_a_figure_is_of_a_full_run_of_a_notebook_that_exists(name):
+    entry = MANIFEST[name]
+    assert hashlib.sha256((FIGURES / f"{name}.csv").read_bytes()).hexdigest() == entry["data_sha256"]
+    assert entry["parameters"] == {"DATASET": "ml-100k", "QUICK": False, "SEED": 0, "TOP_K": 20}
+    source = (FIGURES.parent / "notebooks" / f"{entry['notebook']}.ipynb").read_text(encoding="utf-8")
+    assert f'\\"{name}\\"' in source
+    assert len(entry["alt"]) > 20
+
+
+def test_the_long_tail_is_that_of_the_data(ml100k):
+    committed = pd.read_csv(FIGURES / "00_long_tail.csv")
+    np.testing.assert_array_equal(committed["interactions"], np.diff(ml100k.matrix().tocsc().indptr))
+
+
+def test_the_first_result_comes_out_again(ml100k):
+    committed = pd.read_csv(FIGURES / "00_first_result.csv").set_index("model")
+    K = factorization.content_kernel([datasets.token_features(ml100k, ["genres"])])
+    rounds = []
+    for seed in range(5):
+        split = splits.cold_items(ml100k.matrix(), seed)
+        scorers = {
+            "random": evaluation.from_items(np.random.default_rng(seed).random(ml100k.n_items)),
+            "genres": lambda users, items, split=split: factorization.neighbour_scores(
+                split.train[users], K, split.warm_items, items, 50
+            ),
+        }
+        rounds.append(evaluation.evaluate(scorers, split))
+    again = evaluation.compare(pd.concat(rounds), "random").set_index("model")
+    for column in ("mean", "low", "high", "difference"):
+        np.testing.assert_allclose(again[column], committed.loc[again.index, column], rtol=1e-3, atol=1e-9)
