@@ -4,8 +4,8 @@
 
 100k is MovieLens-100K (943 × 1,682); 1m (6,000 × 4,000) and 10m (70,000 × 10,000) are drawn with power-law users and
 items. All solvers minimise one objective from the same random start, each in a process of its own, so that the peak of
-memory is its own. Needs the extra `[bench]`. LensKit pins pandas 2: to see its rows, install this package with `[bench]`
-and lenskit in an environment of their own and run the script there.
+memory is its own. Needs the extra `[bench]`. LensKit pins pandas 2: to see its rows, install this package with
+`[bench]` and lenskit in an environment of their own and run the script there.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from scipy import sparse
 from tqdm import tqdm
@@ -113,16 +114,16 @@ SOLVERS: dict[str, Callable[..., Sweep]] = {
     "implicit exact": implicits(use_cg=False),
     "LensKit exact": lenskits,
     "ours exact": ours("exact"),
-    "ours CG (fast)": ours("cg"),
+    "ours CG [fast]": ours("cg"),
 }
 
 
 def peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def measure(name: str, path: str, sweeps: int) -> dict[str, float]:
-    """Return the CPU seconds of the fastest sweep, the objective after all of them, and the peak of memory in MiB."""
+    """Return the CPU seconds of the fastest sweep, the objective after all of them, and the peak of memory in GiB."""
     given = sparse.load_npz(path)
     X, XT, U, V = factorization._start(given.copy(), RANK, seed=0)
     loaded = peak()
@@ -152,8 +153,8 @@ def main() -> None:
         name, path, sweeps = options.measure
         print(json.dumps(measure(name, path, int(sweeps))))
         return
-    table = Table(title=f"Implicit ALS, rank {RANK}, one thread: CPU seconds of the fastest sweep, MiB loaded and peak")
-    for heading in ("size", "solver", "seconds", "ratio", "objective", "sweeps", "loaded", "peak"):
+    table = Table(title=f"Rank {RANK}, one thread; CPU seconds of the fastest sweep, GiB loaded and peak")
+    for heading in ("size", "solver", "seconds", "ratio", "objective", "after", "loaded", "peak"):
         table.add_column(heading, justify="left" if heading in ("size", "solver") else "right", no_wrap=True)
     names = [name for name in SOLVERS if name != "LensKit exact" or importlib.util.find_spec("lenskit")]
     with tempfile.TemporaryDirectory() as folder, tqdm(total=len(options.sizes) * len(names), leave=False) as bar:
@@ -165,10 +166,10 @@ def main() -> None:
                 row = measure_apart(name, path, SWEEPS[size])
                 if name == names[0]:
                     reference = row["seconds"]
-                table.add_row(
-                    size, name, f"{row['seconds']:.3f}", f"{row['seconds'] / reference:.2f}", f"{row['objective']:,.0f}",
-                    str(SWEEPS[size]), f"{row['loaded']:,.0f}", f"{row['peak']:,.0f}", end_section=name == names[-1],
-                )  # fmt: skip
+                seconds, ratio = f"{row['seconds']:.3f}", f"{row['seconds'] / reference:.2f}"
+                memory = f"{row['loaded']:.2f}", f"{row['peak']:.2f}"
+                numbers = seconds, ratio, f"{row['objective']:,.0f}", str(SWEEPS[size]), *memory
+                table.add_row(size, escape(name), *numbers, end_section=name == names[-1])
                 bar.update()
     console = Console()
     console.print(table)

@@ -383,7 +383,9 @@ def item_texts(dataset: Dataset, columns: Sequence[str] | None = None) -> list[s
 
     Raises ColdstartError if none of them exists.
     """
-    available = [c for c in dataset.items.columns if c == "year" or (c != "item_id" and dataset.items[c].dtype != float)]
+    available = [
+        c for c in dataset.items.columns if c == "year" or (c != "item_id" and dataset.items[c].dtype != float)
+    ]
     chosen = [c for c in available if columns is None or c in columns]
     if not chosen:
         wanted = "no text column" if columns is None else f"none of the text columns {', '.join(columns)}"

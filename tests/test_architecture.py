@@ -18,7 +18,7 @@ FLOORS = {
     0: {"runtime", "metrics"},
     1: {"datasets", "splits", "fast"},
     2: {"encoders", "context", "factorization", "finetuning", "distillation", "longtail"},
-    3: {"evaluation", "plotting"},
+    3: {"evaluation", "plotting", "pages"},
     4: {"whatif", "runner"},
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}

@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from typer.testing import CliRunner
 
 import coldstart_utils
-from coldstart_utils import runner
+from coldstart_utils import pages, runner
 from coldstart_utils.runtime import RECORD_MIME, ColdstartError
 
 PARAMETERS = "DATASET = 'ml-100k'  # data\nSEED = 7  # split\nQUICK = False  # less data"
@@ -33,7 +33,7 @@ def add_notebook(root: Path, name: str, *code: str, parameters: str = PARAMETERS
         *map(new_code_cell, code),
     ]
     path = root / "notebooks" / f"{name}.ipynb"
-    nbformat.write(new_notebook(cells=cells, metadata=runner.METADATA), path)
+    nbformat.write(new_notebook(cells=cells, metadata=pages.METADATA), path)
     return path
 
 
@@ -107,7 +107,7 @@ def test_quick_run_with_parameters(project):
     assert not (project / "build" / "results.json").exists()
     executed = nbformat.read(project / "build" / "quick" / "notebooks" / "00_good.ipynb", as_version=4)
     expected = {"DATASET": str(project / "mine"), "SEED": 3, "QUICK": True, "figures": None}
-    assert runner.read_record(executed)["parameters"] == expected
+    assert pages.read_record(executed)["parameters"] == expected
 
 
 def test_figures_of_overridden_runs_stay_out_of_the_committed_folder(project, monkeypatch):
@@ -190,14 +190,14 @@ def test_kernel_environment(monkeypatch):
 def test_read_record_takes_the_last():
     outputs = [new_output("display_data", {RECORD_MIME: {"claims": {}, "n": n}}) for n in (1, 2)]
     cells = [new_code_cell("x", outputs=outputs), new_code_cell("y", outputs=[new_output("stream", text="z")])]
-    assert runner.read_record(new_notebook(cells=cells))["n"] == 2
-    assert runner.read_record(new_notebook(cells=cells[1:])) is None
+    assert pages.read_record(new_notebook(cells=cells))["n"] == 2
+    assert pages.read_record(new_notebook(cells=cells[1:])) is None
 
 
 def test_results_are_merged_by_notebook(tmp_path):
     save_all(tmp_path)
     runner.save_results(tmp_path, [runner.Result("00_good", 4.26, record(one=True)), runner.Result("01_false", 1.0)])
-    results = runner.read_results(tmp_path)
+    results = pages.read_results(tmp_path)
     assert set(results) == set(ALL) - {"01_false"}
     assert results["00_good"] == {"seconds": 4.3, "record": record(one=True)}
 
@@ -211,8 +211,8 @@ def test_strip_keeps_what_a_person_wrote():
     cell = new_code_cell("x", outputs=[new_output("stream", text="z")], execution_count=3, id="mine")
     cell.metadata = {"tags": ["record"], "papermill": {"status": "completed"}, "execution": {}}
     notebook = new_notebook(cells=[cell], metadata={"widgets": {}, "kernelspec": {"name": "anna", "display_name": "A"}})
-    runner.strip(notebook)
-    assert notebook.metadata == runner.METADATA
+    pages.strip(notebook)
+    assert notebook.metadata == pages.METADATA
     assert notebook.cells == [new_code_cell("x", id="mine", metadata={"tags": ["record"]})]
 
 
@@ -268,7 +268,7 @@ def test_readme_is_left_aside_until_every_notebook_has_results(project):
 
 def test_a_block_without_its_end_swallows_nothing():
     with pytest.raises(ColdstartError, match="generated: gallery"):
-        runner.replace_block(README.replace("<!-- /generated -->", "", 1), "gallery", "x")
+        pages.replace_block(README.replace("<!-- /generated -->", "", 1), "gallery", "x")
 
 
 @pytest.mark.parametrize("text, told", [("{", "not a notebook"), ('{"cells": []}', "00_good.ipynb")])

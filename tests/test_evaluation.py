@@ -1,0 +1,126 @@
+"""evaluation: full rankings, what is known is not shown again, paired intervals, one clear error for a bad scorer."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse, stats
+
+from coldstart_utils import evaluation, splits
+from coldstart_utils.runtime import ColdstartError
+
+ANY = np.random.default_rng(0)
+MATRIX = sparse.csr_matrix((ANY.random((40, 30)) < 0.3).astype(float))
+
+
+@pytest.fixture
+def split():
+    return splits.cold_items(MATRIX, 0)
+
+
+def test_the_truth_ranks_perfectly_and_its_opposite_not_at_all(split):
+    truth = split.test.toarray()
+    result = evaluation.evaluate(
+        {"truth": evaluation.from_matrix(truth), "opposite": evaluation.from_matrix(-truth)}, split, k=2
+    )
+    means = result.groupby("model")[["ndcg", "mrr", "recall"]].mean()
+    assert means.loc["truth", "ndcg"] == means.loc["truth", "mrr"] == 1
+    assert means.loc["opposite", "recall"] < means.loc["truth", "recall"] / 2
+
+
+def test_every_tested_user_has_a_row_for_every_model(split):
+    scorer = evaluation.from_items(np.arange(30.0))
+    result = evaluation.evaluate({"a": scorer, "b": scorer}, split)
+    assert result.groupby("model")["user"].apply(list).to_dict() == dict.fromkeys("ab", split.users.tolist())
+
+
+def test_what_a_user_has_already_is_not_recommended():
+    split = splits.k_shot_users(MATRIX, 0, k=3)
+    known = evaluation.from_matrix((split.train + split.support).toarray())
+    result = evaluation.evaluate({"known first": known}, split, k=len(split.candidates))
+    # All that remains is found, as the known items are moved behind it.
+    assert (result["recall"] == 1).all()
+
+
+def test_tail_recall_counts_unpopular_items_only(split):
+    popularity = np.asarray(split.test.sum(axis=0)).ravel()
+    result = evaluation.evaluate({"popular": evaluation.from_items(popularity)}, split, k=3)
+    assert result["tail_recall"].mean() < result["recall"].mean()
+
+
+def test_exposure_of_one_list_for_all_and_of_random_lists(split):
+    shown = evaluation.exposure(
+        {"one": evaluation.from_items(np.arange(30.0)), "many": evaluation.from_matrix(ANY.random((40, 30)))},
+        split,
+        k=2,
+    ).set_index("model")
+    assert shown.loc["one", "coverage"] == 2 / len(split.candidates)
+    assert shown.loc["many", "coverage"] == 1
+    assert shown.loc["one", "gini"] > shown.loc["many", "gini"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        (lambda u, i: np.zeros((len(u), 1)), "expected scores of shape"),
+        (lambda u, i: np.full((len(u), len(i)), np.nan), "finite scores"),
+        (lambda u, i: np.full((len(u), len(i)), np.inf), "finite scores"),
+    ],
+)
+def test_bad_scores_are_refused_by_name(split, scores, told):
+    with pytest.raises(ColdstartError, match=f"'mine'.*{told}"):
+        evaluation.evaluate({"mine": scores}, split)
+
+
+def frame(values: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Models × (seed, user) values of ndcg, two seeds."""
+    parts = [
+        pd.DataFrame({"model": name, "seed": seed, "user": range(len(v)), "ndcg": v + seed / 10})
+        for name, v in values.items()
+        for seed in (0, 1)
+    ]
+    return pd.concat(parts)
+
+
+def test_differences_are_paired():
+    noise = ANY.random(200)
+    table = evaluation.compare(frame({"base": noise, "better": noise + 0.01}), "base").set_index("model")
+    # Values vary by 0.3, but every user gains exactly 0.01.
+    assert table.loc["better", "diff_low"] == pytest.approx(0.01, rel=1e-9)
+    assert table.loc["better", "diff_high"] == pytest.approx(0.01, rel=1e-9)
+    assert table.loc["better", "high"] - table.loc["better", "low"] > 0.05
+    assert table.loc["base", "difference"] == 0
+    assert table.loc["base", "n"] == 200
+
+
+def test_the_bootstrap_agrees_with_the_normal_interval():
+    values = ANY.normal(0.3, 0.1, 800)
+    row = evaluation.compare(frame({"a": values}), "a").iloc[0]
+    half = 1.96 * values.std() / np.sqrt(800)
+    assert (row["high"] - row["low"]) / 2 == pytest.approx(half, rel=0.1)
+
+
+def test_over_seeds_the_interval_is_students():
+    rounds = pd.DataFrame(
+        {"model": list("aaabbb"), "seed": [0, 1, 2] * 2, "user": 0, "ndcg": [0.1, 0.2, 0.3, 0.2, 0.2, 0.5]}
+    )
+    row = evaluation.compare(rounds, "a", unit="seed").set_index("model").loc["b"]
+    expected = stats.ttest_rel([0.2, 0.2, 0.5], [0.1, 0.2, 0.3]).confidence_interval()
+    assert (row["diff_low"], row["diff_high"]) == pytest.approx((expected.low, expected.high))
+    assert row["n"] == 3
+
+
+def test_one_split_says_nothing_about_splits():
+    one = pd.DataFrame({"model": list("ab"), "seed": 0, "user": 0, "ndcg": [0.1, 0.9]})
+    assert np.isinf(evaluation.compare(one, "a", unit="seed")["diff_low"]).all()
+
+
+@pytest.mark.parametrize("wrong", [{"baseline": "c"}, {"metric": "speed"}, {"unit": "day"}])
+def test_unknown_names_are_refused(wrong):
+    with pytest.raises(ColdstartError, match=next(iter(wrong))):
+        evaluation.compare(frame({"a": np.ones(3)}), **({"baseline": "a"} | wrong))
+
+
+def test_tune_takes_the_best_setting_and_the_first_of_equals(split):
+    truth = split.test.toarray()
+    make = lambda weight: evaluation.from_matrix(weight * truth)  # noqa: E731
+    assert evaluation.tune(make, [-1, 0, 1, 2], split) == 1

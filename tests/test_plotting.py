@@ -1,0 +1,99 @@
+"""plotting and whatif: figures are kept with their data or not at all; panels redraw and tell errors."""
+
+import hashlib
+import json
+
+import ipywidgets as widgets
+import numpy as np
+import pandas as pd
+import pytest
+
+from coldstart_utils import plotting, runtime, whatif
+from coldstart_utils.runtime import ColdstartError
+
+FRAME = pd.DataFrame({"model": ["a", "b"], "mean": [0.1, 0.2], "low": [0.05, 0.15], "high": [0.15, 0.25]})
+PNG = b"\x89PNG"
+
+
+@pytest.fixture
+def run():
+    return runtime.setup("99_test", seed=0, quick=False, DATASET="ml-100k")
+
+
+def draw(**_):
+    return plotting.intervals(FRAME, title="t", xlabel="x")
+
+
+def test_a_kept_figure_has_its_data_and_their_hash(tmp_path, monkeypatch, run):
+    monkeypatch.setenv("COLDSTART_FIGURES", str(tmp_path))
+    shown = plotting.save_figure(draw(), "one", FRAME, run, alt="two dots")
+    plotting.save_figure(draw(), "two", FRAME, run, alt="two dots")
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert set(manifest) == {"one", "two"}
+    assert manifest["one"]["data_sha256"] == hashlib.sha256((tmp_path / "one.csv").read_bytes()).hexdigest()
+    assert manifest["one"]["notebook"] == "99_test"
+    assert (tmp_path / "one.png").read_bytes() == shown.data
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "one.csv"), FRAME)
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_nothing_is_kept_in_quick_mode_or_unasked(tmp_path, monkeypatch, quick):
+    monkeypatch.chdir(tmp_path)
+    if quick:
+        monkeypatch.setenv("COLDSTART_FIGURES", str(tmp_path))
+    else:
+        monkeypatch.delenv("COLDSTART_FIGURES", raising=False)
+    shown = plotting.save_figure(draw(), "one", FRAME, runtime.setup("x", seed=0, quick=quick), alt="two dots")
+    assert shown.data.startswith(PNG)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bars_of_numbers_start_at_zero_and_differences_show_it():
+    assert draw().axes[0].get_xlim()[0] == 0
+    below = plotting.intervals(FRAME.assign(low=-0.3), title="t", xlabel="x").axes[0]
+    assert below.get_xlim()[0] < -0.3
+    assert any(np.allclose(line.get_xdata(), 0) for line in below.lines)
+
+
+def test_labels_at_line_ends_do_not_cover_each_other():
+    ends = pd.DataFrame({"x": [0, 1] * 3, "y": [0.5] * 6, "who": list("aabbcc")})
+    ax = plotting.lines(ends, x="x", y="y", by="who", title="", xlabel="", ylabel="").axes[0]
+    heights = sorted(text.xy[1] for text in ax.texts)
+    assert len(heights) == 3
+    assert min(np.diff(heights)) > 0.05
+
+
+def test_a_panel_redraws_when_a_control_moves():
+    slider = widgets.IntSlider(1, 1, 3)
+
+    def bars(k):
+        return plotting.intervals(FRAME.assign(high=k), title=f"k = {k}", xlabel="x")
+
+    panel = whatif.Panel(bars, {"k": slider}, caption="bars")
+    before = bytes(panel.image.value)
+    slider.value = 3
+    assert before.startswith(PNG)
+    assert bytes(panel.image.value) != before
+    assert panel.values == {"k": 3}
+
+
+def test_a_panel_tells_an_error_escaped_and_keeps_the_picture():
+    def picky(text):
+        if "<" in text:
+            raise ColdstartError(f"cannot read {text}")
+        return draw()
+
+    typed = widgets.Text("fine")
+    panel = whatif.Panel(picky, {"text": typed}, caption="picky")
+    before = bytes(panel.image.value)
+    typed.value = "<script>"
+    assert "&lt;script&gt;" in panel.status.value
+    assert bytes(panel.image.value) == before
+    typed.value = "fine again"
+    assert panel.status.value == ""
+
+
+def test_without_a_kernel_a_panel_is_a_picture_and_a_line():
+    bundle = whatif.Panel(draw, {"k": widgets.IntSlider()}, caption="two dots")._repr_mimebundle_()
+    assert bundle["text/plain"] == "two dots"
+    assert "image/png" in bundle
