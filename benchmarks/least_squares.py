@@ -48,8 +48,8 @@ def interactions(size: str) -> sparse.csr_matrix:
         return load_dataset("ml-100k").matrix("rating").astype(np.float32)
     users, items, wanted = SHAPES[size]
     rng = np.random.default_rng(0)
-    # n·u^a for uniform u is the number r with density ∝ r^(1/a − 1). Popular pairs are drawn more than once: half more.
-    user, item = ((n * rng.random(wanted * 3 // 2) ** a).astype(int) for n, a in ((users, 3), (items, 4)))
+    # n·u^a for uniform u is the number r with density ∝ r^(1/a − 1). Popular pairs come more than once: draw double.
+    user, item = ((n * rng.random(wanted * 2) ** a).astype(int) for n, a in ((users, 3), (items, 4)))
     pairs = rng.permutation(np.unique(user * items + item))[:wanted]
     ratings = rng.integers(1, 6, len(pairs)).astype(np.float32)
     return sparse.csr_matrix((ratings, np.divmod(pairs, items)), shape=(users, items))

@@ -187,7 +187,7 @@ def _load(cls: Any, name: str, path: str) -> Any:
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ColdstartError(
-            f"model {name!r}: expected {DEFAULT_MODEL} (installed), a local folder, or, online, a hub name ({first})"
+            f"model {name!r}: expected {DEFAULT_MODEL} (installed), a local folder, or a hub name online ({first})"
         ) from None
 
 

@@ -46,9 +46,9 @@ def _solve(gram: Array, right: Array, reg: float) -> Array:
     return linalg.solve(gram, right, assume_a="pos", overwrite_a=True)
 
 
-def _positive(reg: float) -> None:
-    if not reg > 0:
-        raise ColdstartError(f"reg: expected a number above 0, got {reg!r}")
+def _positive(value: float, name: str = "reg") -> None:
+    if not value > 0:
+        raise ColdstartError(f"{name}: expected a number above 0, got {value!r}")
 
 
 def _dense(matrix: Matrix) -> Array:
@@ -173,6 +173,7 @@ def als_implicit(
     row without an interaction gets zeros. Raises ColdstartError for a bad rank, reg, solver, or negative feedback.
     """
     _positive(reg)
+    _positive(alpha, "alpha")
     _check(X, rank, solver)
     if X.nnz and X.data.min() < 0:
         raise ColdstartError("als_implicit: expected feedback of 0 or more, found a negative value")
@@ -275,9 +276,11 @@ def fold_in(X: sparse.csr_matrix, V: Array, *, reg: float, alpha: float = 1.0) -
     Raises ColdstartError for a bad reg, another number of items than V has, or values that are negative or not finite.
     """
     _positive(reg)
+    _positive(alpha, "alpha")
     if X.shape[1] != len(V):
         raise ColdstartError(f"fold_in: expected interactions with {len(V)} items, got {X.shape[1]} columns")
-    X = sparse.csr_matrix(X, dtype=V.dtype)
+    X = sparse.csr_matrix(X, dtype=V.dtype, copy=True)
+    X.eliminate_zeros()
     if X.nnz and not (np.isfinite(X.data).all() and X.data.min() >= 0):
         raise ColdstartError("fold_in: expected feedback of 0 or more, found a negative value or NaN")
     return _implicit_half(X, np.zeros((X.shape[0], V.shape[1]), V.dtype), V, reg, alpha, "exact")

@@ -277,3 +277,11 @@ def test_a_folder_without_a_model_is_one_sentence(tmp_path):
 def test_the_default_model_is_the_installed_one():
     assert (Path(model_path("all-MiniLM-L6-v2")) / "config.json").is_file()
     assert model_path("bert-base-uncased") == "bert-base-uncased"
+
+
+def test_the_exported_graph_says_what_the_model_says(loaded):
+    plain = TextEncoder(cache=False)
+    plain.tokenizer, plain.model = loaded
+    exported = TextEncoder(cache=False, backend="onnx")
+    exported.tokenizer, exported.model = loaded
+    np.testing.assert_allclose(exported.encode(TEXTS), plain.encode(TEXTS), atol=1e-5, rtol=0)

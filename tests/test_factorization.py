@@ -520,3 +520,11 @@ def test_fold_in_refuses_what_does_not_fit():
     for wrong in (-1.0, np.nan):
         with pytest.raises(ColdstartError, match="negative value or NaN"):
             fold_in(sparse.csr_matrix([[1, wrong, 0, 0]]), V, reg=1.0)
+
+
+def test_feedback_of_zero_is_no_feedback_and_alpha_must_count():
+    V = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
+    stored = sparse.csr_matrix(([1.0, 0.0], ([0, 0], [0, 2])), shape=(1, 3))
+    np.testing.assert_array_equal(fold_in(stored, V, reg=1.0), fold_in(sparse.csr_matrix([[1.0, 0, 0]]), V, reg=1.0))
+    with pytest.raises(ColdstartError, match="alpha"):
+        fold_in(stored, V, reg=1.0, alpha=0.0)
