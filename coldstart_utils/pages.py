@@ -23,36 +23,50 @@ METADATA = {
 EXECUTION_METADATA = ("execution", "papermill", "ExecuteTime", "collapsed", "scrolled")
 STYLE = """<style>
 main { max-width: 1000px; margin: 0 auto; }
-.jp-RenderedImage img, .jp-RenderedMarkdown img { max-width: 100%; height: auto; }
+img { max-width: 100%; height: auto; }
+pre { overflow-x: auto; }
+.jp-RenderedMarkdown pre, details pre { font-family: var(--jp-code-font-family, monospace); font-size: 13px;
+  background: #f5f5f5; padding: 8px; }
 .jp-RenderedHTMLCommon table { display: block; overflow-x: auto; }
-details pre { overflow-x: auto; }
+math[display="block"] { margin: 12px 0; }
 </style>"""
 
 
-def write_html(notebook: NotebookNode, path: Path, folder: Path) -> None:
-    """Write an executed notebook as one page that needs no network; `folder` is where its images are looked up."""
+def write_html(notebook: NotebookNode, path: Path, root: Path) -> None:
+    """Write an executed notebook as one page that needs no network; `root` is the project, where its images are."""
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(embed_images=True, mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="")
-    resources = {"metadata": {"name": path.stem, "path": str(folder)}}
-    body, _ = exporter.from_notebook_node(for_readers(notebook), resources)
-    # What is left of scripts renders mathematics and diagrams from afar, and neither is there any more.
+    shown, formulas = for_readers(notebook)
+    body, _ = exporter.from_notebook_node(shown, {"metadata": {"name": path.stem, "path": str(root)}})
+    # What is left of scripts renders formulas and diagrams from afar, and neither is there any more.
     body = re.sub(r"(?s)<script.*?</script>", "", body).replace("</head>", f"{STYLE}</head>", 1)
+    # The exporter's clean-up of Markdown would drop MathML, so that it is put in last.
+    body = re.sub(r"FORMULA(\d+)MATHML", lambda token: formulas[int(token[1])], body)
+    alternatives = iter(picture_texts(shown))
+    body = re.sub('alt="No description[^"]*"', lambda _: f'alt="{html.escape(next(alternatives, ""))}"', body)
     with written_aside(path) as aside:
         aside.write_text(body, encoding="utf-8")
 
 
-def for_readers(notebook: NotebookNode) -> NotebookNode:
-    """Return a copy in which widgets are their pictures, formulas MathML, and answers folded."""
-    notebook = deepcopy(notebook)
+def for_readers(notebook: NotebookNode) -> tuple[NotebookNode, list[str]]:
+    """Return a copy in which widgets are pictures, answers folded and formulas tokens, and the MathML of these."""
+    notebook, formulas = deepcopy(notebook), []
     drop_widgets(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = with_mathml(fold_answers(cell.source))
+            cell.source = with_tokens(fold_answers(cell.source), formulas).replace("](../figures/", "](figures/")
         for output in cell.get("outputs", []):
             if "text/markdown" in output.get("data", {}):
-                output.data["text/markdown"] = with_mathml(output.data["text/markdown"])
-    return notebook
+                output.data["text/markdown"] = with_tokens(output.data["text/markdown"], formulas)
+    return notebook, formulas
+
+
+def picture_texts(notebook: NotebookNode) -> list[str]:
+    """Return what stands for each picture among the outputs where it cannot be seen."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    return [o.metadata.get("image/png", {}).get("alt") or o.data.get("text/plain", "") for o in pictures]
 
 
 def drop_widgets(notebook: NotebookNode) -> None:
@@ -74,20 +88,24 @@ def fold_answers(source: str) -> str:
     return re.sub(r"(?s)<details><summary>(.*?)</summary>\s*```python\n(.*?)```\s*</details>", fold, source)
 
 
-def with_mathml(source: str) -> str:
-    """Return Markdown whose formulas between dollar signs are MathML; code and escaped dollars are left alone."""
+def with_tokens(source: str, formulas: list[str]) -> str:
+    """Return Markdown with a token for each formula between dollar signs, whose MathML is added to `formulas`.
+
+    Code and escaped dollars are left alone.
+    """
     from latex2mathml.converter import convert
 
     code = r"(?P<code>(?s:```.*?```)|`[^`\n]*`|<pre>.*?</pre>|\\\$)"
-    formulas = r"\$\$(?P<block>(?s:.+?))\$\$|\$(?P<inline>[^$\n]+?)\$"
+    between = r"\$\$(?P<block>(?s:.+?))\$\$|\$(?P<inline>[^$\n]+?)\$"
 
-    def mathml(match: re.Match[str]) -> str:
+    def token(match: re.Match[str]) -> str:
         if match["code"]:
             return match["code"]
         block = match["block"] is not None
-        return convert(match["block"] if block else match["inline"], display="block" if block else "inline")
+        formulas.append(convert(match["block"] if block else match["inline"], display="block" if block else "inline"))
+        return f"FORMULA{len(formulas) - 1}MATHML"
 
-    return re.sub(f"{code}|{formulas}", mathml, source)
+    return re.sub(f"{code}|{between}", token, source)
 
 
 def read_record(notebook: NotebookNode) -> dict[str, Any] | None:

@@ -202,7 +202,7 @@ def _execute(source: Path, build: Path, parameters: dict[str, Any]) -> Result:
         notebook = nbformat.read(executed, as_version=4)
         drop_widgets(notebook)
         nbformat.write(notebook, executed)
-        write_html(notebook, build / "html" / f"{name}.html", source.parent)
+        write_html(notebook, build / "html" / f"{name}.html", source.parent.parent)
     except Exception as failure:  # the kernel died, a cell took too long: one notebook's trouble, not the series'
         return Result(name, time.perf_counter() - started, error=f"{name}, cell {len(begun)}: {failure}")
     return Result(name, seconds, read_record(notebook), error)

@@ -28,11 +28,23 @@ def test_a_page_loads_nothing_from_afar(notebook, tmp_path):
     assert "<script" not in page
 
 
-def test_formulas_are_mathml_and_code_and_prices_stay(notebook):
-    source = pages.for_readers(notebook).cells[0].source
-    assert source.count("<math") == 2
-    assert 'display="block"' in source
-    assert "`$5` and \\$3" in source
+def test_formulas_are_mathml_and_code_and_prices_stay(notebook, tmp_path):
+    pages.write_html(notebook, tmp_path / "t.html", tmp_path)
+    page = (tmp_path / "t.html").read_text(encoding="utf-8")
+    assert page.count("<math") == 2
+    assert page.count('display="block"><mrow>') == 1
+    assert "<msub><mi>x</mi><mi>i</mi></msub>" in page
+    assert "<code>$5</code> and $3" in page
+
+
+def test_pictures_are_embedded_and_have_a_text(notebook, tmp_path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "hero.png").write_bytes(b"hero")
+    notebook.cells[0].source += "\n\n![a hero](../figures/hero.png)"
+    pages.write_html(notebook, tmp_path / "t.html", tmp_path)
+    page = (tmp_path / "t.html").read_text(encoding="utf-8")
+    assert 'alt="a hero" src="data:image/png;base64,aGVybw=="' in page
+    assert 'alt="a still"' in page
 
 
 def test_answers_are_folded(notebook, tmp_path):
@@ -44,7 +56,7 @@ def test_answers_are_folded(notebook, tmp_path):
 
 
 def test_a_panel_is_its_picture_and_the_notebook_itself_is_left_alone(notebook):
-    shown = pages.for_readers(notebook)
+    shown, _ = pages.for_readers(notebook)
     assert set(shown.cells[1].outputs[0].data) == {"image/png", "text/plain"}
     assert "widgets" not in shown.metadata
     assert pages.WIDGET_MIME in notebook.cells[1].outputs[0].data
