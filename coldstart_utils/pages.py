@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 from copy import deepcopy
 from pathlib import Path
@@ -26,9 +27,13 @@ main { max-width: 1000px; margin: 0 auto; }
 img { max-width: 100%; height: auto; }
 pre { overflow-x: auto; }
 .jp-RenderedMarkdown pre, details pre { font-family: var(--jp-code-font-family, monospace); font-size: 13px;
-  background: #f5f5f5; padding: 8px; }
+  background: #f5f5f5; padding: 8px; white-space: pre; word-break: normal; }
+.jp-RenderedMarkdown pre code { background: none; padding: 0; white-space: inherit; }
+.jp-OutputArea-child:not(.jp-OutputArea-executeResult) > .jp-OutputPrompt { padding: 0 6px; }
+.jp-OutputArea-output.jp-RenderedMarkdown { padding-left: 5px; }
 .jp-RenderedHTMLCommon table { display: block; overflow-x: auto; }
-math[display="block"] { margin: 12px 0; }
+math[display="block"] { margin: 12px 0; overflow-x: auto; }
+@media print { .highlight pre, details pre { white-space: pre-wrap !important; } }
 </style>"""
 
 
@@ -41,8 +46,9 @@ def write_html(notebook: NotebookNode, path: Path, root: Path) -> None:
     body, _ = exporter.from_notebook_node(shown, {"metadata": {"name": path.stem, "path": str(root)}})
     # What is left of scripts renders formulas and diagrams from afar, and neither is there any more.
     body = re.sub(r"(?s)<script.*?</script>", "", body).replace("</head>", f"{STYLE}</head>", 1)
-    # The exporter's clean-up of Markdown would drop MathML, so that it is put in last.
-    body = re.sub(r"FORMULA(\d+)MATHML", lambda token: formulas[int(token[1])], body)
+    # The exporter's clean-up of Markdown would drop MathML, so that it is put in last; not in the anchor of a heading.
+    body = re.sub(r"FORMULA(\d+)MATHML(?![^<]*>)", lambda token: formulas[int(token[1])], body)
+    body = with_links(body, path.parent, root)
     alternatives = iter(picture_texts(shown))
     body = re.sub('alt="No description[^"]*"', lambda _: f'alt="{html.escape(next(alternatives, ""))}"', body)
     with written_aside(path) as aside:
@@ -60,6 +66,12 @@ def for_readers(notebook: NotebookNode) -> tuple[NotebookNode, list[str]]:
             if "text/markdown" in output.get("data", {}):
                 output.data["text/markdown"] = with_tokens(output.data["text/markdown"], formulas)
     return notebook, formulas
+
+
+def with_links(body: str, folder: Path, root: Path) -> str:
+    """Return HTML whose links to notebooks lead to the pages beside it in `folder`, those to `root` out of it."""
+    up = Path(os.path.relpath(root, folder)).as_posix()
+    return re.sub(r'href="([^":/#]+)\.ipynb', r'href="\1.html', body.replace('href="../', f'href="{up}/'))
 
 
 def picture_texts(notebook: NotebookNode) -> list[str]:
@@ -101,8 +113,11 @@ def with_tokens(source: str, formulas: list[str]) -> str:
     def token(match: re.Match[str]) -> str:
         if match["code"]:
             return match["code"]
-        block = match["block"] is not None
-        formulas.append(convert(match["block"] if block else match["inline"], display="block" if block else "inline"))
+        kind = "inline" if match["block"] is None else "block"
+        try:
+            formulas.append(convert(match[kind], display=kind))
+        except Exception:  # a price or a name with a dollar in someone's data is no formula
+            return match[0]
         return f"FORMULA{len(formulas) - 1}MATHML"
 
     return re.sub(f"{code}|{between}", token, source)

@@ -1,12 +1,16 @@
 """pages: what a reader without a kernel and without a network sees."""
 
 import re
+from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from coldstart_utils import pages
+from coldstart_utils.runtime import RECORD_MIME, ColdstartError
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9]*.ipynb"))
 
 
 @pytest.fixture
@@ -37,6 +41,36 @@ def test_formulas_are_mathml_and_code_and_prices_stay(notebook, tmp_path):
     assert "<code>$5</code> and $3" in page
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_formula_of_the_series_is_converted(path):
+    shown, formulas = pages.for_readers(nbformat.read(path, as_version=4))
+    prose = "\n".join(cell.source for cell in shown.cells if cell.cell_type == "markdown")
+    without_code = re.sub(r"`[^`]*`|\\\$", "", prose)
+    assert formulas and "$" not in without_code
+    assert [formula for formula in formulas if "\\" in formula] == []  # a command that latex2mathml does not know
+
+
+def test_dollars_that_enclose_no_formula_stay():
+    formulas = []
+    assert pages.with_tokens("A$AP {and_$", formulas) == "A$AP {and_$"
+    assert formulas == []
+
+
+def test_a_formula_in_a_heading_leaves_its_anchor_whole(notebook, tmp_path):
+    notebook.cells[0].source += "\n\n## What $k$ is"
+    pages.write_html(notebook, tmp_path / "t.html", tmp_path)
+    page = (tmp_path / "t.html").read_text(encoding="utf-8")
+    assert re.search(r'<h2 id="([^"<]*)">What <math.*?</math> is<a class="anchor-link" href="#\1">', page)
+
+
+def test_links_lead_to_pages_and_out_of_the_build_folder(notebook, tmp_path):
+    notebook.cells[0].source += "\n\n[next](01_next.ipynb#part) and [contents](../README.md)"
+    pages.write_html(notebook, tmp_path / "build" / "html" / "t.html", tmp_path)
+    page = (tmp_path / "build" / "html" / "t.html").read_text(encoding="utf-8")
+    assert 'href="01_next.html#part"' in page
+    assert 'href="../../README.md"' in page
+
+
 def test_pictures_are_embedded_and_have_a_text(notebook, tmp_path):
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "hero.png").write_bytes(b"hero")
@@ -61,3 +95,25 @@ def test_a_panel_is_its_picture_and_the_notebook_itself_is_left_alone(notebook):
     assert "widgets" not in shown.metadata
     assert pages.WIDGET_MIME in notebook.cells[1].outputs[0].data
     nbformat.validate(shown)
+
+
+def test_read_record_takes_the_last():
+    outputs = [new_output("display_data", {RECORD_MIME: {"claims": {}, "n": n}}) for n in (1, 2)]
+    cells = [new_code_cell("x", outputs=outputs), new_code_cell("y", outputs=[new_output("stream", text="z")])]
+    assert pages.read_record(new_notebook(cells=cells))["n"] == 2
+    assert pages.read_record(new_notebook(cells=cells[1:])) is None
+
+
+def test_strip_keeps_what_a_person_wrote():
+    cell = new_code_cell("x", outputs=[new_output("stream", text="z")], execution_count=3, id="mine")
+    cell.metadata = {"tags": ["record"], "papermill": {"status": "completed"}, "execution": {}}
+    notebook = new_notebook(cells=[cell], metadata={"widgets": {}, "kernelspec": {"name": "anna", "display_name": "A"}})
+    pages.strip(notebook)
+    assert notebook.metadata == pages.METADATA
+    assert notebook.cells == [new_code_cell("x", id="mine", metadata={"tags": ["record"]})]
+
+
+def test_a_block_without_its_end_swallows_nothing():
+    text = "<!-- generated: gallery -->\na\n<!-- generated: results -->\n<!-- /generated -->\n"
+    with pytest.raises(ColdstartError, match="generated: gallery"):
+        pages.replace_block(text, "gallery", "x")

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from typer.testing import CliRunner
 
 import coldstart_utils
 from coldstart_utils import pages, runner
-from coldstart_utils.runtime import RECORD_MIME, ColdstartError
+from coldstart_utils.runtime import ColdstartError
 
 PARAMETERS = "DATASET = 'ml-100k'  # data\nSEED = 7  # split\nQUICK = False  # less data"
 RECORD = """
@@ -20,6 +20,10 @@ import os
 from coldstart_utils import runtime
 run = runtime.setup("any", seed=SEED, quick=QUICK, DATASET=DATASET, figures=os.environ.get("COLDSTART_FIGURES"))
 runtime.record(run, claims={"one is one": True, "two is [one]": CLAIM}, findings={}, headline="1 = [bold] 1")
+"""
+PANEL = f"""
+from IPython.display import display
+display({{"{pages.WIDGET_MIME}": {{"model_id": "x"}}, "image/png": "aGVsbG8=", "text/plain": "a still"}}, raw=True)
 """
 ALL = ("00_good", "01_false", "02_error", "03_user", "04_dead")
 README = "a\n<!-- generated: gallery -->\n<!-- /generated -->\nb\n<!-- generated: results -->\n<!-- /generated -->\nc\n"
@@ -40,7 +44,7 @@ def add_notebook(root: Path, name: str, *code: str, parameters: str = PARAMETERS
 def make_project(root: Path) -> Path:
     (root / "notebooks").mkdir(parents=True)
     (root / "pyproject.toml").touch()
-    add_notebook(root, ALL[0], RECORD.replace("CLAIM", "True"))
+    add_notebook(root, ALL[0], PANEL, RECORD.replace("CLAIM", "True"))
     add_notebook(root, ALL[1], RECORD.replace("CLAIM", "False"))
     add_notebook(root, ALL[2], "x = 1", "1 / 0", "x = 2")
     add_notebook(
@@ -98,6 +102,13 @@ def test_full_run_writes_notebooks_html_and_results(series):
     kept = {"00_good", "01_false", "02_error", "03_user"}
     assert {p.stem for p in (root / "build" / "notebooks").iterdir()} == kept
     assert {p.stem for p in (root / "build" / "html").iterdir()} == kept
+
+
+def test_executed_notebooks_keep_the_pictures_of_panels_only(series):
+    executed = nbformat.read(series[0] / "build" / "notebooks" / "00_good.ipynb", as_version=4)
+    shown = [set(output.data) for cell in executed.cells for output in cell.get("outputs", []) if "data" in output]
+    assert {"image/png", "text/plain"} in shown
+    assert not set().union(*shown) & {pages.WIDGET_MIME}
 
 
 def test_quick_run_with_parameters(project):
@@ -182,16 +193,10 @@ def test_kernel_environment(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     environment = runner.kernel_environment(3, None)
     assert "COLDSTART_FIGURES" not in environment
+    assert environment["TQDM_DISABLE"] == "1"
     assert (environment["OMP_NUM_THREADS"], environment["MKL_NUM_THREADS"]) == ("2", "5")
     assert environment["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
     assert runner.kernel_environment(9, Path("figures"))["OMP_NUM_THREADS"] == "1"
-
-
-def test_read_record_takes_the_last():
-    outputs = [new_output("display_data", {RECORD_MIME: {"claims": {}, "n": n}}) for n in (1, 2)]
-    cells = [new_code_cell("x", outputs=outputs), new_code_cell("y", outputs=[new_output("stream", text="z")])]
-    assert pages.read_record(new_notebook(cells=cells))["n"] == 2
-    assert pages.read_record(new_notebook(cells=cells[1:])) is None
 
 
 def test_results_are_merged_by_notebook(tmp_path):
@@ -205,15 +210,6 @@ def test_results_are_merged_by_notebook(tmp_path):
 def test_a_notebook_without_record_is_a_fault():
     assert "no record" in runner.Result("00_good", 1.0).faults()[0]
     assert runner.Result("00_good", 1.0, record(one=True)).faults() == []
-
-
-def test_strip_keeps_what_a_person_wrote():
-    cell = new_code_cell("x", outputs=[new_output("stream", text="z")], execution_count=3, id="mine")
-    cell.metadata = {"tags": ["record"], "papermill": {"status": "completed"}, "execution": {}}
-    notebook = new_notebook(cells=[cell], metadata={"widgets": {}, "kernelspec": {"name": "anna", "display_name": "A"}})
-    pages.strip(notebook)
-    assert notebook.metadata == pages.METADATA
-    assert notebook.cells == [new_code_cell("x", id="mine", metadata={"tags": ["record"]})]
 
 
 def test_refresh_is_idempotent(project):
@@ -264,11 +260,6 @@ def test_readme_is_left_aside_until_every_notebook_has_results(project):
     outcome = coldstart("refresh", "--check")
     assert outcome.exit_code == 1
     assert outcome.output.startswith("coldstart: README.md: no block '<!-- generated: gallery -->'")
-
-
-def test_a_block_without_its_end_swallows_nothing():
-    with pytest.raises(ColdstartError, match="generated: gallery"):
-        pages.replace_block(README.replace("<!-- /generated -->", "", 1), "gallery", "x")
 
 
 @pytest.mark.parametrize("text, told", [("{", "not a notebook"), ('{"cells": []}', "00_good.ipynb")])
