@@ -128,6 +128,16 @@ def teachers(
     return {"ALS": (als.U, als.V), "EASE": (X, ease(X, ease_reg).T)}
 
 
+def principal_scores(users: Matrix, items: Array, rank: int) -> tuple[Array, Array]:
+    """Return P [users, rank] with orthonormal columns and T [items, rank] so that P Tᵀ comes nearest to users @ itemsᵀ.
+
+    The best approximation of that rank (Eckart & Young 1936). Since P keeps lengths, an error in a row of T is the
+    error in the scores of that item for all users: the measure by which a student of a teacher is to be judged.
+    """
+    P, s, Qt = linalg.svd(users @ items.T, full_matrices=False)
+    return P[:, :rank], Qt[:rank].T * s[:rank]
+
+
 # --- Alternating least squares ---------------------------------------------------------------------------------------
 
 

@@ -91,6 +91,25 @@ def auc(scores: Array, relevant: Array) -> Array:
         return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
 
 
+def auc_within(labels: Array, scores: Array, groups: Array) -> Array:
+    """Return for each distinct group (a user, ascending) the AUC of its own pairs [n]; NaN where a label is missing.
+
+    The chance that a liked item of this user outscores one that is not; what users differ in cancels. Ties count half.
+    """
+    from scipy.stats import rankdata
+
+    labels, scores, (_, group) = np.asarray(labels), np.asarray(scores, float), np.unique(groups, return_inverse=True)
+    order = np.lexsort([scores, group])
+    # Ranks of all pairs sorted by group, then score, less the pairs of the groups before, are ranks within the group.
+    key = np.cumsum(np.r_[0, (np.diff(scores[order]) != 0) | (np.diff(group[order]) != 0)])
+    size = np.bincount(group)
+    rank = rankdata(key) - (np.cumsum(size) - size)[group[order]]
+    positive = np.bincount(group, labels)
+    rank_sum = np.bincount(group[order], rank * labels[order])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (rank_sum - positive * (positive + 1) / 2) / (positive * (size - positive))
+
+
 def coverage(ranked: Array, n_items: int) -> float:
     """Return the share of the `n_items` candidates that stand in at least one user's list (Ge et al. 2010)."""
     return len(np.unique(ranked)) / n_items

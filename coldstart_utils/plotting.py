@@ -160,6 +160,33 @@ def lines(
     return fig
 
 
+def trade_off(
+    frame: pd.DataFrame, *, x: str, title: str, xlabel: str, ylabel: str, logx: bool = False,
+    highlight: Sequence[str] = (), faded: Sequence[str] = (),
+) -> Figure:  # fmt: skip
+    """Return what each model reaches (`mean`, `low`, `high`) against what it costs (`x`), each dot labelled beside it.
+
+    The label is `model` and, where the frame has one, its `note`. `faded` is grey (a teacher), `highlight` orange.
+    """
+    fig, ax = figure(height=4.2)
+    if logx:
+        ax.set_xscale("log")
+    for row in frame.to_dict("records"):
+        colour = GREY if row["model"] in faded else ORANGE if row["model"] in highlight else BLUE
+        ax.plot([row[x]] * 2, [row["low"], row["high"]], color=colour, lw=2, solid_capstyle="round")
+        ax.plot(row[x], row["mean"], "o", color=colour)
+        text = row["model"] + (f"\n{row['note']}" if row.get("note") else "")
+        ax.annotate(
+            text, (row[x], row["mean"]), (7, 0), textcoords="offset points", va="center", fontsize=8.5, color=colour
+        )
+    low, high = frame[x].min(), frame[x].max()
+    # Room for the labels, which stand right of their dots.
+    ax.set_xlim(*((low / 1.5, high * (high / low) ** 0.45 * 1.5) if logx else (-0.03 * high, 1.45 * high)))
+    ax.set_ylim(bottom=0)
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    return fig
+
+
 def label_ends(ax: Any, ends: Sequence[tuple[float, float, str, str]], gap: float = 0.062) -> None:
     """Write (end, mean, text, colour) labels right of the axes at the end of their line, pushed apart.
 

@@ -22,7 +22,8 @@ FLOORS = {
     4: {"whatif", "runner"},
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
-SIDEWAYS = {("context", "encoders"), ("distillation", "finetuning")}
+# An item tower is the encoder trained further: it pools as the encoder does.
+SIDEWAYS = {("context", "encoders"), ("finetuning", "encoders"), ("distillation", "finetuning")}
 RESERVED = {
     "torch": {"encoders", "finetuning", "distillation"},
     "transformers": {"encoders", "finetuning", "distillation"},

@@ -19,6 +19,7 @@ from coldstart_utils.factorization import (
     implicit_objective,
     kernel_ridge,
     neighbour_scores,
+    principal_scores,
     ridge,
     solve_rows,
     teachers,
@@ -528,3 +529,14 @@ def test_feedback_of_zero_is_no_feedback_and_alpha_must_count():
     np.testing.assert_array_equal(fold_in(stored, V, reg=1.0), fold_in(sparse.csr_matrix([[1.0, 0, 0]]), V, reg=1.0))
     with pytest.raises(ColdstartError, match="alpha"):
         fold_in(stored, V, reg=1.0, alpha=0.0)
+
+
+def test_principal_scores_keep_lengths_and_are_exact_at_full_rank():
+    users, items = rng(1).standard_normal((9, 4)), rng(2).standard_normal((6, 4))
+    P, T = principal_scores(users, items, 4)
+    assert np.allclose(P.T @ P, np.eye(4)) and np.allclose(P @ T.T, users @ items.T)
+    P, T = principal_scores(users, items, 2)
+    singular = np.linalg.svd(users @ items.T, compute_uv=False)
+    assert ((P @ T.T - users @ items.T) ** 2).sum() == pytest.approx((singular[2:] ** 2).sum(), rel=1e-9)
+    error = rng(3).standard_normal((6, 2))
+    assert (error**2).sum(axis=1) == pytest.approx(((P @ error.T) ** 2).sum(axis=0), rel=1e-9)

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from coldstart_utils.metrics import (
     auc,
+    auc_within,
     coverage,
     f1_at_k,
     gini,
@@ -192,3 +193,23 @@ def test_novelty_is_the_bits_of_the_list():
 
 def test_novelty_of_an_item_nobody_chose_is_finite():
     assert np.isfinite(novelty(np.array([[0]]), np.array([0, 5]))).all()
+
+
+def test_auc_within_groups_is_scikit_learns_group_by_group():
+    rng = np.random.default_rng(7)
+    users, labels = rng.integers(10, 30, 400), rng.integers(0, 2, 400)
+    scores = rng.integers(0, 6, 400) / 5
+    labels[users == 12] = 1
+    found = auc_within(labels, scores, users)
+    for user, value in zip(np.unique(users), found):
+        own = users == user
+        if user == 12:
+            assert np.isnan(value)
+        else:
+            assert value == pytest.approx(roc_auc_score(labels[own], scores[own]), rel=1e-12)
+
+
+def test_what_users_differ_in_does_not_count_within_them():
+    users, labels = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    assert auc_within(labels, np.array([0.1, 0.2, 0.8, 0.9]), users).tolist() == [1, 1]
+    assert auc_within(labels, users.astype(float), users).tolist() == [0.5, 0.5]
