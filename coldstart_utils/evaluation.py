@@ -28,28 +28,30 @@ def from_items(scores: Array) -> Scorer:
     return lambda users, items: np.broadcast_to(scores[items], (len(users), len(items)))
 
 
-def evaluate(scorers: Mapping[str, Scorer], split: Split, *, k: int = 20) -> pd.DataFrame:
+def evaluate(
+    scorers: Mapping[str, Scorer], split: Split, *, k: int = 20, bands: Mapping[str, Array] | None = None
+) -> pd.DataFrame:
     """Return one row per model and tested user: model, seed, user, and recall, precision, f1, ndcg, mrr, hit_rate at k.
 
     All candidates are ranked (never a sample of negatives), less those the user is known to have chosen.
     `tail_recall` is recall of the less popular half of the tested items (by test interactions), NaN for users who
-    want none of them; `novelty` is the mean of −log2 p of the list, bits. Raises ColdstartError for scores of a wrong
-    shape or not finite.
+    want none of them; so is `recall <name>` for each of the `bands` (name → items). `novelty` is the mean of −log2 p of
+    the list, bits. Raises ColdstartError for scores of a wrong shape or not finite.
     """
     users, candidates = split.users, split.candidates
     relevant = sparse.csr_matrix(split.test[users][:, candidates])
     n_relevant = np.diff(relevant.indptr)
     popularity = np.asarray(relevant.astype(bool).sum(axis=0)).ravel()
-    tail = relevant @ sparse.diags_array((popularity <= np.median(popularity)).astype(float))
-    tail.eliminate_zeros()
-    n_tail = np.diff(tail.indptr)
+    parts = {"tail_recall": popularity <= np.median(popularity)}
+    parts |= {f"recall {name}": np.isin(candidates, items) for name, items in (bands or {}).items()}
+    wanted = {name: np.asarray(relevant.astype(bool)[:, part].sum(axis=1)).ravel() for name, part in parts.items()}
     known = (split.train + split.support)[users][:, candidates].tocoo()
     k = min(k, len(candidates))
     frames = []
     for name, scorer in scorers.items():
         ranked = metrics.top_k(_scores(name, scorer, users, candidates, known), k)
         hits = metrics.hit_matrix(ranked, relevant)
-        tail_hits = metrics.hit_matrix(ranked, tail)
+        by_part = {name: metrics.recall_at_k(hits & part[ranked], wanted[name], k) for name, part in parts.items()}
         frames.append(
             pd.DataFrame(
                 {
@@ -62,7 +64,7 @@ def evaluate(scorers: Mapping[str, Scorer], split: Split, *, k: int = 20) -> pd.
                     "ndcg": metrics.ndcg_at_k(hits, n_relevant, k),
                     "mrr": metrics.mrr_at_k(hits, k),
                     "hit_rate": metrics.hit_rate_at_k(hits, k),
-                    "tail_recall": np.where(n_tail > 0, metrics.recall_at_k(tail_hits, n_tail, k), np.nan),
+                    **{name: np.where(wanted[name] > 0, values, np.nan) for name, values in by_part.items()},
                     "novelty": metrics.novelty(ranked, popularity),
                 }
             )
@@ -81,17 +83,30 @@ def tune(
     return settings[int(np.argmax(means))]
 
 
-def exposure(scorers: Mapping[str, Scorer], split: Split, *, k: int = 20) -> pd.DataFrame:
-    """Return one row per model: `coverage` of the candidates and `gini` of how often each stands in a top-k list."""
-    known = (split.train + split.support)[split.users][:, split.candidates].tocoo()
+def exposure(
+    scorers: Mapping[str, Scorer], split: Split, *, k: int = 20, bands: Mapping[str, Array] | None = None
+) -> pd.DataFrame:
+    """Return one row per model: `coverage` of the candidates and `gini` of how often each stands in a top-k list.
+
+    `places <name>` is the share of all places in lists that each of the `bands` (name → items) gets.
+    """
     rows = []
-    for name, scorer in scorers.items():
-        ranked = metrics.top_k(
-            _scores(name, scorer, split.users, split.candidates, known), min(k, len(split.candidates))
-        )
-        shown = np.bincount(ranked.ravel(), minlength=len(split.candidates))
-        rows.append({"model": name, "coverage": metrics.coverage(ranked, len(shown)), "gini": metrics.gini(shown)})
+    for name, shown in impressions(scorers, split, k=k).items():
+        row = {"model": name, "coverage": np.mean(shown > 0), "gini": metrics.gini(shown)}
+        parts = {f"places {band}": np.isin(shown.index, items) for band, items in (bands or {}).items()}
+        rows.append(row | {band: shown[part].sum() / shown.sum() for band, part in parts.items()})
     return pd.DataFrame(rows)
+
+
+def impressions(scorers: Mapping[str, Scorer], split: Split, *, k: int = 20) -> pd.DataFrame:
+    """Return how many users have each candidate in their top k: items down, models across."""
+    known = (split.train + split.support)[split.users][:, split.candidates].tocoo()
+    shown = {}
+    for name, scorer in scorers.items():
+        scores = _scores(name, scorer, split.users, split.candidates, known)
+        ranked = metrics.top_k(scores, min(k, len(split.candidates)))
+        shown[name] = np.bincount(ranked.ravel(), minlength=len(split.candidates))
+    return pd.DataFrame(shown, split.candidates)
 
 
 def _scores(name: str, scorer: Scorer, users: Array, candidates: Array, known: sparse.coo_matrix) -> Array:
@@ -105,13 +120,18 @@ def _scores(name: str, scorer: Scorer, users: Array, candidates: Array, known: s
     return scores
 
 
-def compare(results: pd.DataFrame, baseline: str, *, metric: str = "ndcg", unit: str = "user") -> pd.DataFrame:
-    """Return one row per model: its mean, its mean difference to `baseline`, and 95 % intervals of both, over n units.
+def compare(
+    results: pd.DataFrame, baseline: str, *, metric: str | Sequence[str] = "ndcg", unit: str = "user"
+) -> pd.DataFrame:
+    """Return one row per model (and metric): its mean, its mean difference to `baseline`, and 95 % intervals of both.
 
-    Differences are paired. unit='user': values are averaged over seeds first, then users are resampled (percentile
-    bootstrap, 2,000 draws; Efron & Tibshirani 1993). unit='seed': Student's t over the means of the splits, which also
-    carries the luck of which items are cold. Raises ColdstartError for an unknown baseline, metric or unit.
+    Differences are paired, over the `n` units that have a value. unit='user': values are averaged over seeds first,
+    then users are resampled (percentile bootstrap, 2,000 draws; Efron & Tibshirani 1993). unit='seed': Student's t over
+    the means of the splits, which also carries the luck of which items are cold. Raises ColdstartError for an unknown
+    baseline, metric or unit.
     """
+    if not isinstance(metric, str):
+        return pd.concat([compare(results, baseline, metric=one, unit=unit) for one in metric], ignore_index=True)
     if unit not in ("user", "seed"):
         raise ColdstartError(f"unit: expected 'user' or 'seed', got {unit!r}")
     if metric not in results:

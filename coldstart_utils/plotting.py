@@ -102,36 +102,59 @@ def save_figure(fig: Figure, name: str, data: pd.DataFrame, run: Run, *, alt: st
 
 
 def intervals(
-    frame: pd.DataFrame, *, title: str, xlabel: str, highlight: Sequence[str] = (), faded: Sequence[str] = ()
-) -> Figure:
+    frame: pd.DataFrame, *, title: str, xlabel: str, highlight: Sequence[str] = (), faded: Sequence[str] = (),
+    panels: str | None = None,
+) -> Figure:  # fmt: skip
     """Return dots with 95 % intervals, one row per model in the order of the frame (`model`, `mean`, `low`, `high`).
 
-    `highlight` is drawn in orange, `faded` (a ceiling that cheats, a floor) in grey; each dot carries its value.
+    `highlight` is drawn in orange, `faded` (a ceiling that cheats, a floor) in grey; each dot carries its value. Each
+    value of the column `panels` gets axes of its own, with the same models down.
     """
-    fig, ax = figure(height=0.36 * len(frame) + 1.1)
+    parts = dict(list(frame.groupby(panels, sort=False))) if panels else {title: frame}
+    models = list(dict.fromkeys(frame["model"]) if panels else frame["model"])
+    fig, axes = figure(
+        1, len(parts), width=10 if panels else 7.6, height=0.36 * len(models) + 1.1, sharey=True, squeeze=False
+    )
+    for ax, (name, part) in zip(axes[0], parts.items()):
+        rows = part["model"].map(models.index) if panels else range(len(part))
+        _dots(ax, part, rows, highlight, faded, outwards=panels is not None)
+        low, high = min(0, *part["low"]), max(0, *part["high"])
+        ax.set_xlim(1.1 * low, 1.12 * high)
+        if panels:
+            # Narrow axes need more room for the values beside the dots.
+            room = 0.3 * (high - low)
+            ax.set_xlim(low - room, high + room)
+        ax.set(title=name, xlabel=xlabel)
+    axes[0, 0].set_yticks(range(len(models)), models)
+    axes[0, 0].set_ylim(len(models) - 0.4, -0.6)
+    if panels:
+        fig.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    return fig
+
+
+def _dots(
+    ax: Any, frame: pd.DataFrame, rows: Any, highlight: Sequence[str], faded: Sequence[str], outwards: bool
+) -> None:
     sign = "+" if min(frame["low"]) < 0 else ""
-    for y, row in enumerate(frame.itertuples()):
+    for y, row in zip(rows, frame.itertuples()):
         colour = GREY if row.model in faded else ORANGE if row.model in highlight else BLUE
         ax.plot([row.low, row.high], [y, y], color=colour, lw=2, solid_capstyle="round")
         ax.plot(row.mean, y, "o", color=colour)
+        left = outwards and row.mean < 0
         ax.annotate(
             f"{row.mean:{sign}.3f}",
-            (row.high, y),
-            (6, 0),
+            (row.low if left else row.high, y),
+            (-6 if left else 6, 0),
             textcoords="offset points",
+            ha="right" if left else "left",
             va="center",
             fontsize=9,
             color=colour,
         )
-    ax.set_yticks(range(len(frame)), frame["model"])
-    ax.set_ylim(len(frame) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     if min(frame["low"]) < 0:
         ax.axvline(0, color=GREY, lw=1)
-    ax.set_xlim(min(0, 1.1 * min(frame["low"])), 1.12 * max(frame["high"]))
-    ax.set(title=title, xlabel=xlabel)
-    return fig
 
 
 def lines(

@@ -64,14 +64,14 @@ def _keep(matrix: sparse.csr_matrix, mask: Array) -> sparse.csr_matrix:
     return kept
 
 
-def _reveal(matrix: sparse.csr_matrix, k: int, rng: np.random.Generator) -> sparse.csr_matrix:
-    """Return k random entries of every row (all of them where there are fewer)."""
+def _reveal(matrix: sparse.csr_matrix, k: int | Array, rng: np.random.Generator) -> sparse.csr_matrix:
+    """Return k random entries of every row, or k[row] of each (all of them where there are fewer)."""
     coo = matrix.tocoo()
     order = np.lexsort([rng.random(coo.nnz), coo.row])
     row = coo.row[order]
     place = np.arange(coo.nnz) - np.searchsorted(row, row)
     mask = np.zeros(coo.nnz, bool)
-    mask[order[place < k]] = True
+    mask[order[place < np.broadcast_to(k, matrix.shape[:1])[row]]] = True
     return _keep(matrix, mask)
 
 
@@ -84,6 +84,18 @@ def _split(kind: str, seed: int, train, test, candidates, support=None) -> Split
     # Ties are broken by place among the candidates. In order of ids they would tell: catalogues often number by fame.
     candidates = np.random.default_rng([seed, 2]).permutation(candidates)
     return Split(kind, seed, train, test, candidates, users, support)
+
+
+def warm(matrix: sparse.csr_matrix, seed: int, *, fraction: float = 0.2) -> Split:
+    """Hide a random `fraction` of each user's interactions; all items that are left with some are candidates.
+
+    Nested, `warm(outer.train, …)` serves for tuning. Raises ColdstartError if a side would be empty.
+    """
+    each = np.round(fraction * np.diff(matrix.indptr))
+    test = _reveal(matrix, each, np.random.default_rng(seed))
+    train = _subtract(matrix, test)
+    candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
+    return _split("warm", seed, train, _keep(test, np.isin(test.tocoo().col, candidates)), candidates)
 
 
 def cold_items(matrix: sparse.csr_matrix, seed: int, *, fraction: float = 0.2, among: Array | None = None) -> Split:

@@ -124,3 +124,31 @@ def test_tune_takes_the_best_setting_and_the_first_of_equals(split):
     truth = split.test.toarray()
     make = lambda weight: evaluation.from_matrix(weight * truth)  # noqa: E731
     assert evaluation.tune(make, [-1, 0, 1, 2], split) == 1
+
+
+def test_recall_by_band_is_recall_of_the_items_in_it(split):
+    items = np.sort(split.candidates)
+    bands = {"left": items[:3], "right": items[3:], "nobody": np.array([], int)}
+    scorer = {"any": evaluation.from_matrix(ANY.random((40, 30)))}
+    result = evaluation.evaluate(scorer, split, k=3, bands=bands).set_index("user")
+    wanted = {name: np.asarray(split.test[:, ids].sum(axis=1)).ravel()[split.users] for name, ids in bands.items()}
+    hits = sum(result[f"recall {name}"].fillna(0) * wanted[name] for name in bands)
+    assert np.allclose(hits, result["recall"] * (wanted["left"] + wanted["right"]))
+    assert (result["recall left"].isna() == (wanted["left"] == 0)).all() and result["recall nobody"].isna().all()
+
+
+def test_places_of_bands_add_up_and_impressions_count_lists(split):
+    items = np.sort(split.candidates)
+    scorer = {"one list": evaluation.from_items(np.arange(30.0))}
+    row = evaluation.exposure(scorer, split, k=2, bands={"last": items[-2:], "rest": items[:-2]}).iloc[0]
+    assert row["places last"] == 1 and row["places rest"] == 0 and row["coverage"] == pytest.approx(2 / len(items))
+    shown = evaluation.impressions(scorer, split, k=2)["one list"]
+    assert shown[items[-2:]].tolist() == [len(split.users)] * 2 and shown.sum() == 2 * len(split.users)
+
+
+def test_several_metrics_are_compared_one_by_one(split):
+    scorers = {name: evaluation.from_matrix(ANY.random((40, 30))) for name in "ab"}
+    results = evaluation.evaluate(scorers, split)
+    both = evaluation.compare(results, "a", metric=["ndcg", "recall"])
+    single = [evaluation.compare(results, "a", metric=metric) for metric in ("ndcg", "recall")]
+    pd.testing.assert_frame_equal(both, pd.concat(single, ignore_index=True))

@@ -20,6 +20,7 @@ from coldstart_utils.factorization import (
     kernel_ridge,
     neighbour_scores,
     principal_scores,
+    prior,
     ridge,
     solve_rows,
     teachers,
@@ -540,3 +541,23 @@ def test_principal_scores_keep_lengths_and_are_exact_at_full_rank():
     assert ((P @ T.T - users @ items.T) ** 2).sum() == pytest.approx((singular[2:] ** 2).sum(), rel=1e-9)
     error = rng(3).standard_normal((6, 2))
     assert (error**2).sum(axis=1) == pytest.approx(((P @ error.T) ** 2).sum(axis=0), rel=1e-9)
+
+
+# --- What is believed of a new item ---
+
+
+def test_a_prior_without_content_is_the_mean_of_the_known():
+    V, warm, new = rng().standard_normal((30, 4)), np.arange(30), np.arange(30, 35)
+    mean, covariance = prior(V, None, warm, new)
+    assert np.allclose(mean, V.mean(axis=0)) and mean.shape == (5, 4)
+    assert np.allclose(covariance, np.cov(V.T))
+
+
+def test_a_prior_from_content_is_the_bridge_and_as_wide_as_its_misses():
+    features = rng().standard_normal((220, 5))
+    warm, new, K = np.arange(200), np.arange(200, 220), features @ features.T
+    V = features[:200] @ rng(1).standard_normal((5, 3)) + rng(2).normal(scale=0.1, size=(200, 3))
+    mean, covariance = prior(V, K, warm, new, reg=0.1)
+    assert np.allclose(mean, bridge(K, V, warm, new, 0.1))
+    assert np.trace(covariance) < np.trace(prior(V, None, warm, new)[1]) / 20
+    assert np.diag(covariance) == pytest.approx(0.01, rel=0.5) and (np.linalg.eigvalsh(covariance) >= 0).all()

@@ -97,3 +97,17 @@ def test_without_a_kernel_a_panel_is_a_picture_and_a_line():
     bundle = whatif.Panel(draw, {"k": widgets.IntSlider()}, caption="two dots")._repr_mimebundle_()
     assert bundle["text/plain"] == "two dots"
     assert "image/png" in bundle
+
+
+def test_panels_share_their_rows_and_take_the_models_as_they_come():
+    frame = pd.concat([FRAME.assign(band="head"), FRAME.assign(band="tail", mean=-0.2, low=-0.3, high=-0.1)[::-1]])
+    figure = plotting.intervals(frame, title="t", xlabel="x", panels="band")
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["head", "tail"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a", "b"]
+    assert figure.axes[1].get_xlim()[0] < -0.3 and figure.axes[1].get_xlim()[1] > 0
+
+
+def test_rows_of_one_name_stay_apart_without_panels():
+    figure = plotting.intervals(FRAME.assign(model="twin"), title="t", xlabel="x")
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["twin", "twin"]
+    assert len({line.get_ydata()[0] for line in figure.axes[0].lines}) == 2

@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from coldstart_utils.runtime import ColdstartError
-from coldstart_utils.splits import Split, check_no_leak, cold_items, k_shot_items, k_shot_users, temporal
+from coldstart_utils.splits import Split, check_no_leak, cold_items, k_shot_items, k_shot_users, temporal, warm
 
 
 @pytest.fixture(scope="module")
@@ -265,3 +265,23 @@ def test_movielens_splits_as_the_chapters_use_them(ml100k):
     late = temporal(matrix, ml100k.matrix("timestamp"))
     stamps = ml100k.matrix("timestamp")
     assert stamps[late.train.nonzero()].max() < stamps[late.test.nonzero()].min()
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5])
+def test_a_share_of_each_users_choices_is_hidden_and_warm_items_are_asked(matrix, fraction):
+    split = warm(matrix, 0, fraction=fraction)
+    degrees, kept = np.diff(matrix.indptr), np.diff(split.train.indptr)
+    assert np.array_equal(degrees - kept, np.round(fraction * degrees))
+    assert set(split.candidates) == set(split.warm_items)
+    assert pairs(split.train) | pairs(split.test) <= pairs(matrix)
+    lost = pairs(matrix) - pairs(split.train) - pairs(split.test)
+    assert {item for _, item in lost}.isdisjoint(split.warm_items)
+
+
+def test_a_nested_warm_split_asks_for_what_the_outer_one_knows(matrix):
+    outer = warm(matrix, 0)
+    inner = warm(outer.train, 1000)
+    assert pairs(inner.test) <= pairs(outer.train) and pairs(inner.test).isdisjoint(pairs(outer.test))
+    assert pairs(warm(matrix, 0).test) == pairs(outer.test) != pairs(warm(matrix, 1).test)
+    with pytest.raises(ColdstartError, match="nothing is left to ask for"):
+        warm(matrix, 0, fraction=0.0)
