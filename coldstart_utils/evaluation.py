@@ -28,6 +28,11 @@ def from_items(scores: Array) -> Scorer:
     return lambda users, items: np.broadcast_to(scores[items], (len(users), len(items)))
 
 
+def from_factors(U: Array, V: Array) -> Scorer:
+    """Return the scorer U[u]·V[i] of factors `U` [all users, rank] and `V` [all items, rank]."""
+    return lambda users, items: U[users] @ V[items].T
+
+
 def evaluate(
     scorers: Mapping[str, Scorer], split: Split, *, k: int = 20, bands: Mapping[str, Array] | None = None
 ) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -35,6 +35,12 @@ class Split:
     def warm_items(self) -> Array:
         """Return the items with at least one training interaction."""
         return np.flatnonzero(np.diff(self.train.tocsc().indptr))
+
+    def without(self, items: Array) -> Split:
+        """Return the same protocol with `items` neither ranked nor asked for; users who ask for nothing else leave."""
+        left = self.candidates[~np.isin(self.candidates, items)]
+        test = _keep(self.test, np.isin(self.test.tocoo().col, left))
+        return replace(self, test=test, candidates=left, users=np.flatnonzero(np.diff(test.indptr)))
 
 
 def check_no_leak(split: Split) -> None:
@@ -129,17 +135,33 @@ def k_shot_users(matrix: sparse.csr_matrix, seed: int, *, k: int, fraction: floa
     return _split("k_shot_users", seed, train, _subtract(rest, support), candidates, support)
 
 
-def k_shot_items(matrix: sparse.csr_matrix, seed: int, *, k: int, fraction: float = 0.2) -> Split:
+def k_shot_items(
+    matrix: sparse.csr_matrix, seed: int, *, k: int, fraction: float = 0.2, among: Array | None = None
+) -> Split:
     """Hide a random `fraction` of the items, reveal k random ratings of each as `support`, ask for the rest.
 
-    With k=0 this is `cold_items` with the same cold items. Raises ColdstartError if k is negative or a side is empty.
+    With k=0 this is `cold_items` with the same cold items, chosen `among` those given. Raises ColdstartError if k is
+    negative or a side is empty.
     """
     if k < 0:
         raise ColdstartError(f"k: expected 0 or more, got {k}")
-    cold = cold_items(matrix, seed, fraction=fraction)
+    cold = cold_items(matrix, seed, fraction=fraction, among=among)
     rng = np.random.default_rng([seed, 1])
     support = _reveal(sparse.csr_matrix(cold.test.T), k, rng).T.tocsr()
     return _split("k_shot_items", seed, cold.train, _subtract(cold.test, support), cold.candidates, support)
+
+
+def k_shot_either(side: str, matrix: sparse.csr_matrix, seed: int, *, k: int) -> tuple[Split, sparse.csr_matrix]:
+    """Return `k_shot_users` or `k_shot_items` (side 'users', 'items'), the items chosen among those with interactions,
+    and what it reveals with the new side as rows, as `fold_in` wants it. Raises ColdstartError for another side.
+    """
+    if side not in ("users", "items"):
+        raise ColdstartError(f"side: expected 'users' or 'items', got {side!r}")
+    if side == "users":
+        split = k_shot_users(matrix, seed, k=k)
+        return split, split.support
+    split = k_shot_items(matrix, seed, k=k, among=np.flatnonzero(np.diff(matrix.tocsc().indptr)))
+    return split, sparse.csr_matrix(split.support.T)
 
 
 def temporal(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix, *, fraction: float = 0.2) -> Split:

@@ -152,3 +152,9 @@ def test_several_metrics_are_compared_one_by_one(split):
     both = evaluation.compare(results, "a", metric=["ndcg", "recall"])
     single = [evaluation.compare(results, "a", metric=metric) for metric in ("ndcg", "recall")]
     pd.testing.assert_frame_equal(both, pd.concat(single, ignore_index=True))
+
+
+def test_factors_score_by_their_product():
+    U, V = ANY.standard_normal((40, 3)), ANY.standard_normal((30, 3))
+    users, items = np.array([4, 1]), np.array([7, 0, 9])
+    np.testing.assert_allclose(evaluation.from_factors(U, V)(users, items), (U @ V.T)[np.ix_(users, items)])

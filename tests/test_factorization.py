@@ -10,15 +10,19 @@ from threadpoolctl import threadpool_limits
 from coldstart_utils.factorization import (
     als_explicit,
     als_implicit,
+    ask_first,
     bridge,
     content_kernel,
     damped_biases,
     ease,
+    empirical_prior,
     explicit_objective,
     fold_in,
     implicit_objective,
     kernel_ridge,
+    left_out,
     neighbour_scores,
+    posterior,
     principal_scores,
     prior,
     ridge,
@@ -561,3 +565,94 @@ def test_a_prior_from_content_is_the_bridge_and_as_wide_as_its_misses():
     assert np.allclose(mean, bridge(K, V, warm, new, 0.1))
     assert np.trace(covariance) < np.trace(prior(V, None, warm, new)[1]) / 20
     assert np.diag(covariance) == pytest.approx(0.01, rel=0.5) and (np.linalg.eigvalsh(covariance) >= 0).all()
+
+
+# --- What is believed before a rating, and after ---------------------------------------------------------------------
+
+
+def test_left_out_is_what_leaving_out_gives():
+    features, Y = rng().standard_normal((9, 4)), rng().standard_normal((12, 2))[:6]
+    K, warm = features @ features.T, np.array([0, 2, 3, 5, 6, 8])
+    for place, item in enumerate(warm):
+        others = np.delete(warm, place)
+        guess = bridge(K, np.delete(Y, place, 0), others, np.array([item]), 0.7)[0]
+        np.testing.assert_allclose(left_out(K, Y, warm, 0.7)[place], Y[place] - guess, rtol=1e-9)
+
+
+def test_empirical_prior_without_content_is_mean_and_spread():
+    factors = rng().standard_normal((40, 3))
+    old = np.arange(5, 40)
+    mean, covariance = empirical_prior(factors, old)
+    np.testing.assert_allclose(mean, np.tile(factors[old].mean(axis=0), (40, 1)))
+    np.testing.assert_allclose(covariance, np.cov(factors[old].T), rtol=0.01, atol=0.01)
+
+
+def test_empirical_prior_believes_content_that_tells():
+    features = rng().standard_normal((60, 3))
+    factors, old = features @ rng().standard_normal((3, 2)), np.arange(10, 60)
+    alone, spread = empirical_prior(factors, old)
+    mean, misses = empirical_prior(factors, old, features @ features.T, reg=0.1)
+    assert np.trace(misses) < 0.05 * np.trace(spread)
+    assert ((mean - factors)[:10] ** 2).sum() < 0.1 * ((alone - factors)[:10] ** 2).sum()
+
+
+def test_posterior_in_one_dimension_is_the_weighted_mean():
+    answers = sparse.csr_matrix((np.array([1.0, 0.0, 0.0]), ([0, 0, 0], [0, 1, 2])), shape=(1, 3))
+    x = posterior(answers, np.ones((3, 1)), np.array([[0.6]]), np.array([[0.04]]), noise=0.25)
+    w = 3 / (3 + 0.25 / 0.04)
+    np.testing.assert_allclose(x, [[(1 - w) * 0.6 + w / 3]])
+
+
+def test_posterior_is_fold_in_when_silence_is_a_no():
+    V, X = rng().standard_normal((8, 3)), sparse.csr_matrix([[1.0, 0, 1, 0, 0, 0, 1, 0]])
+    ours = posterior(X, V, np.zeros((1, 3)), np.eye(3) / 2.0, noise=1 / 4, silence=1.0)
+    np.testing.assert_allclose(fold_in(X, V, reg=2.0, alpha=4.0), (1 + 1 / 4) * ours)
+
+
+def test_posterior_with_silence_is_regression_on_weighted_zeros():
+    V, m, C = rng().standard_normal((6, 2)), np.array([[0.4, -0.2]]), np.array([[0.5, 0.1], [0.1, 0.3]])
+    ours = posterior(sparse.csr_matrix([[1.0, 0, 0, 0, 0, 0]]), V, m, C, noise=0.5, silence=0.3)
+    precision = np.linalg.inv(C) + 0.3 * V.T @ V + np.outer(V[0], V[0]) / 0.5
+    np.testing.assert_allclose(ours[0], np.linalg.solve(precision, np.linalg.inv(C) @ m[0] + V[0] / 0.5))
+
+
+def test_posterior_keeps_its_prior_without_answers_and_leaves_it_for_many():
+    V, m = rng().standard_normal((50, 2)), np.array([[1.0, -1.0], [1.0, -1.0]])
+    truth = np.array([0.3, 0.7])
+    answers = sparse.csr_matrix(np.vstack([np.zeros(50), V @ truth]))
+    none, many = posterior(answers, V, m, np.eye(2), noise=1e-6)
+    np.testing.assert_array_equal(none, m[0])
+    np.testing.assert_allclose(many, truth, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"X": sparse.csr_matrix((2, 4))}, r"answers of shape \(2, 5\), got \(2, 4\)"),
+        ({"prior": np.zeros((1, 3))}, r"prior of shape \(2, 3\), got \(1, 3\)"),
+        ({"covariance": np.eye(2)}, r"covariance of shape \(3, 3\), got \(2, 2\)"),
+        ({"prior": np.full((2, 3), np.nan)}, "finite prior"),
+        ({"noise": 0.0}, "noise: expected a number above 0"),
+        ({"silence": -1.0}, "silence: expected a number of 0 or more"),
+    ],
+)
+def test_posterior_refuses_what_does_not_fit(change, said):
+    given = {"X": sparse.csr_matrix((2, 5)), "V": np.ones((5, 3)), "prior": np.zeros((2, 3)), "covariance": np.eye(3)}
+    with pytest.raises(ColdstartError, match=said):
+        posterior(**given | {"noise": 1.0} | change)
+
+
+def test_ask_first_gains_most_at_every_step():
+    V, C, noise = rng().standard_normal((7, 3)), np.diag([3.0, 1.0, 0.2]), 0.5
+    volume = lambda items: np.linalg.slogdet(np.linalg.inv(C) + V[items].T @ V[items] / noise)[1]  # noqa: E731
+    asked = ask_first(V, C, 4, noise=noise).tolist()
+    assert len(set(asked)) == 4
+    for n in range(4):
+        left = [item for item in range(7) if item not in asked[:n]]
+        assert asked[n] == max(left, key=lambda item: volume([*asked[:n], item]))
+
+
+@pytest.mark.parametrize("n", [0, 8])
+def test_ask_first_refuses_more_questions_than_items(n):
+    with pytest.raises(ColdstartError, match="expected 1 to 7 items"):
+        ask_first(np.ones((7, 2)), np.eye(2), n, noise=1.0)

@@ -8,7 +8,16 @@ import pytest
 from scipy import sparse
 
 from coldstart_utils.runtime import ColdstartError
-from coldstart_utils.splits import Split, check_no_leak, cold_items, k_shot_items, k_shot_users, temporal, warm
+from coldstart_utils.splits import (
+    Split,
+    check_no_leak,
+    cold_items,
+    k_shot_either,
+    k_shot_items,
+    k_shot_users,
+    temporal,
+    warm,
+)
 
 
 @pytest.fixture(scope="module")
@@ -285,3 +294,29 @@ def test_a_nested_warm_split_asks_for_what_the_outer_one_knows(matrix):
     assert pairs(warm(matrix, 0).test) == pairs(outer.test) != pairs(warm(matrix, 1).test)
     with pytest.raises(ColdstartError, match="nothing is left to ask for"):
         warm(matrix, 0, fraction=0.0)
+
+
+def test_new_items_are_chosen_among_those_given(matrix):
+    among = np.arange(0, 40, 2)
+    split = k_shot_items(matrix, 0, k=2, among=among)
+    assert set(split.candidates) <= set(among) and len(split.candidates) == round(0.2 * len(among))
+
+
+def test_k_shot_either_turns_the_new_side_into_rows(matrix):
+    outer = cold_items(matrix, 0)
+    users, of_users = k_shot_either("users", matrix, 1, k=2)
+    items, of_items = k_shot_either("items", outer.train, 1, k=2)
+    assert of_users.shape == (60, 40) and of_items.shape == (40, 60)
+    assert pairs(of_users) == pairs(users.support) and pairs(of_items.T) == pairs(items.support)
+    assert not set(items.candidates) & set(outer.candidates)
+    with pytest.raises(ColdstartError, match="expected 'users' or 'items', got 'films'"):
+        k_shot_either("films", matrix, 1, k=2)
+
+
+def test_without_items_they_are_neither_ranked_nor_asked_for(matrix):
+    split = k_shot_users(matrix, 0, k=0)
+    gone = split.candidates[:30]
+    rest = split.without(gone)
+    assert rest.candidates.tolist() == split.candidates[30:].tolist()
+    assert pairs(rest.test) == {(u, i) for u, i in pairs(split.test) if i not in gone}
+    assert rest.users.tolist() == sorted({u for u, _ in pairs(rest.test)})
