@@ -48,14 +48,14 @@ def history_vectors(interactions: sparse.csr_matrix, item_vectors: Array) -> Arr
 def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | sparse.csr_matrix]:
     """Return the blocks of item features [items, d] that this catalogue allows, by name.
 
-    'title words' (TF-IDF), 'title vector', 'text vector' (all text but the generated), 'genres', 'year', 'graph', and
-    from generated columns 'synopsis vector', 'keywords vector', 'people', 'generated words', 'one long vector' (all
-    in one text). Raises ColdstartError if the items have no text.
+    'title words' (TF-IDF) and 'title vector' (both of all text where there is no title), 'text vector' (all text but
+    the generated), 'genres', 'year', 'graph', and from generated columns 'synopsis vector', 'keywords vector',
+    'people', 'generated words', 'one long vector' (all in one text). Raises ColdstartError if the items have no text.
     """
     # A catalogue of one's own may have a column called 'synopsis' or 'keywords'; only the expansion has all four.
     expanded = set(GENERATED) <= set(dataset.items.columns)
     columns = [c for c in dataset.items.columns if not (expanded and c in GENERATED)]
-    title = item_texts(dataset, ["title"]) if "title" in columns else item_texts(dataset, columns)
+    title = item_texts(dataset, ["title"])
     blocks: dict[str, Array | sparse.csr_matrix] = {
         "title words": _tfidf(title),
         "title vector": encoder.encode(title),

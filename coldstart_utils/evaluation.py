@@ -39,9 +39,10 @@ def evaluate(
     """Return one row per model and tested user: model, seed, user, and recall, precision, f1, ndcg, mrr, hit_rate at k.
 
     All candidates are ranked (never a sample of negatives), less those the user is known to have chosen.
-    `tail_recall` is recall of the less popular half of the tested items (by test interactions), NaN for users who
-    want none of them; so is `recall <name>` for each of the `bands` (name → items). `novelty` is the mean of −log2 p of
-    the list, bits. Raises ColdstartError for scores of a wrong shape or not finite.
+    `tail_recall` is recall of the less popular half of the tested items, NaN for users who want none of them; so is
+    `recall <name>` for each of the `bands` (name → items). `novelty` is the mean of −log2 p of the list, bits. It and
+    the tail count test interactions: cold items have no others. Raises ColdstartError for scores of a wrong shape or
+    not finite.
     """
     users, candidates = split.users, split.candidates
     relevant = sparse.csr_matrix(split.test[users][:, candidates])

@@ -95,20 +95,23 @@ def unit_rows(matrix: Matrix) -> Matrix:
 def neighbour_scores(X: sparse.csr_matrix, K: Array, warm: Array, cold: Array, k: int) -> Array:
     """Return scores [users, cold]: for each cold item the summed similarity of its k nearest warm items the user chose.
 
-    K [items, items] is a similarity, X [users, items] the interactions.
+    K [items, items] is a similarity, X [users, items] the interactions. Warm items that tie for the last of the k
+    places (shared genres) share them in equal parts: no order of ids may choose, and no item get more neighbours.
     """
     similarity = K[np.ix_(warm, cold)]
     k = min(k, len(warm))
     cut = np.partition(similarity, len(warm) - k, axis=0)[len(warm) - k]
-    return X[:, warm] @ np.where(similarity >= cut, similarity, 0)
+    above, tied = similarity > cut + 1e-9, np.abs(similarity - cut) <= 1e-9
+    share = (k - above.sum(axis=0)) / tied.sum(axis=0)
+    return X[:, warm] @ (similarity * (above + tied * share))
 
 
 def bridge(K: Array, targets: Array, warm: Array, new: Array, reg: float) -> Array:
     """Return what `targets` [warm, t] of the warm items say about `new` items [new, t], by ridge on their content.
 
-    targets are item parts of a collaborative model: "the factor of an item nobody has rated" (Gantner et al. 2010), or
-    distillation of a teacher. K[new, warm] (K[warm, warm] + reg·I)⁻¹ targets, ridge by its kernel (Saunders et al.
-    1998).
+    targets are item parts of a collaborative model: factors, so that an item nobody has rated gets one (Gantner et al.
+    2010), or the weights of a teacher to distil. K[new, warm] (K[warm, warm] + reg·I)⁻¹ targets, ridge by its kernel
+    (Saunders et al. 1998).
     """
     inside, across = K[np.ix_(warm, warm)], K[np.ix_(new, warm)]
     if targets.shape[1] > len(new):

@@ -26,6 +26,7 @@ STYLE = """<style>
 main { max-width: 1000px; margin: 0 auto; }
 img { max-width: 100%; height: auto; }
 pre { overflow-x: auto; }
+.jp-RenderedMarkdown .highlight pre { white-space: pre-wrap; }
 .jp-RenderedMarkdown pre, details pre { font-family: var(--jp-code-font-family, monospace); font-size: 13px;
   background: #f5f5f5; padding: 8px; white-space: pre; word-break: normal; }
 .jp-RenderedMarkdown pre code { background: none; padding: 0; white-space: inherit; }

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -132,7 +132,8 @@ def run_series(
     A notebook that fails is told on stderr and the others go on. Raises ColdstartError for an unknown parameter.
     """
     given = (parameters or {}) | ({"QUICK": True} if quick else {})
-    build = root / "build" / "quick" if quick else root / "build"
+    # What was asked for with other parameters must not stand where the default pages are looked for.
+    build = root / "build" / "quick" if quick else root / "build" / "parameters" if parameters else root / "build"
     figures = None if quick else build / "figures" if parameters else root / "figures"
     tasks = list(zip(paths, assign_parameters(paths, given)))
     jobs = max(1, min(jobs, len(paths), os.cpu_count() or 1))
@@ -140,11 +141,11 @@ def run_series(
     pool = ProcessPoolExecutor(
         jobs, multiprocessing.get_context("spawn"), _prepare_worker, (kernel_environment(jobs, figures),)
     )
-    futures = [pool.submit(_execute, path, build, own) for path, own in tasks]
+    futures = {pool.submit(_execute, path, build, own): path.stem for path, own in tasks}
     try:
         with tqdm(total=len(futures), unit="notebook", desc="notebooks") as bar:
             for future in as_completed(futures):
-                result = future.result()
+                result = _outcome(future, futures[future])
                 if result.error:
                     bar.clear()
                     typer.echo(result.error, err=True)
@@ -156,7 +157,14 @@ def run_series(
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-    return [future.result() for future in futures]
+    return [_outcome(future, name) for future, name in futures.items()]
+
+
+def _outcome(future: Future[Result], name: str) -> Result:
+    try:
+        return future.result()
+    except BrokenExecutor:
+        return Result(name, 0.0, error=f"{name}: the process that ran it, or one beside it, was killed; run it again")
 
 
 def _prepare_worker(environment: dict[str, str]) -> None:
@@ -234,7 +242,9 @@ class _PairedOption(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         joined, words = [], iter(args)
         for word in words:
-            joined += [word, "=".join(islice(words, 2))] if word == "-p" else [word]
+            joined.append(word)
+            if word == "-p" and (name := next(words, None)):
+                joined.append(name if "=" in name else "=".join([name, *islice(words, 1)]))
         return super().parse_args(ctx, joined)
 
 
@@ -266,12 +276,15 @@ def run(
     """Execute notebooks and tell which of their claims hold."""
     root = find_root(Path.cwd())
     paths, parameters = find_notebooks(root, notebooks or ()), {}
+    defaults = {name: text for path in paths if parameter for name, text in parameters_of(path).items()}
     for pair in parameter or ():
-        name, equals, value = pair.partition("=")
+        name, equals, text = pair.partition("=")
         if not equals:
             raise typer.BadParameter(f"-p {pair}: expected a name and a value")
-        parameters[name] = parse_value(value)
-    if isinstance(folder := parameters.get("DATASET"), str) and Path(folder).is_dir():
+        # A folder called 2019 is a text where the notebook expects one.
+        value, expected = parse_value(text), parse_value(defaults.get(name, ""))
+        parameters[name] = text if isinstance(expected, str) and not isinstance(value, str) else value
+    if isinstance(folder := parameters.get("DATASET"), str) and folder not in INSTALLABLE and Path(folder).is_dir():
         parameters["DATASET"] = str(Path(folder).resolve())
     quick = quick or parameters.get("QUICK") is True
     results = run_series(root, paths, parameters, quick=quick, jobs=jobs)

@@ -42,7 +42,7 @@ class Run:
 
 
 def setup(notebook: str, *, seed: int, quick: bool, **parameters: Any) -> Run:
-    """Seed every generator, quieten libraries, and return the `Run` that figures and records are labelled with.
+    """Seed Python's and NumPy's generators (not torch's), quieten libraries, and return the `Run` that labels results.
 
     Raises ColdstartError if `seed` is not a non-negative integer or `quick` not a boolean (papermill passes literals).
     """

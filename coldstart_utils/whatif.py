@@ -10,15 +10,15 @@ from typing import Any
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from .plotting import png
+from .plotting import png, shown_width
 from .runtime import ColdstartError
 
 
 class Panel(widgets.VBox):
     """Controls above the picture that `draw(**values)` makes of their values; `caption` is what a screen reader says.
 
-    Where no kernel listens (an exported page, a code host) the last picture and the caption are shown instead. A
-    ColdstartError while drawing appears below the controls as one sentence, and the old picture stays.
+    Where no kernel listens (an exported page, a code host) the last picture and the caption are shown instead. An
+    error while drawing appears below the controls as one sentence, and the old picture stays.
     """
 
     def __init__(self, draw: Callable[..., Figure], controls: Mapping[str, widgets.Widget], *, caption: str) -> None:
@@ -42,10 +42,12 @@ class Panel(widgets.VBox):
         try:
             self.image.value = png(self._draw(**self.values))
             self.status.value = ""
-        except ColdstartError as error:
-            self.status.value = f"<b>{html.escape(str(error))}</b>"
+        except Exception as error:  # in a callback any other would vanish, and the cell stay green
+            told = str(error) if isinstance(error, ColdstartError) else f"{type(error).__name__}: {error}"
+            self.status.value = f"<b>{html.escape(told)}</b>"
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         bundle = super()._repr_mimebundle_(**options)
-        still = {"image/png": base64.b64encode(bytes(self.image.value)).decode(), "text/plain": self._caption}
-        return (bundle or {}) | still
+        picture = bytes(self.image.value)
+        still = {"image/png": base64.b64encode(picture).decode(), "text/plain": self._caption}
+        return (bundle or {}) | still, {"image/png": {"width": shown_width(picture)}}

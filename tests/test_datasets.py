@@ -381,6 +381,7 @@ def test_titles_are_written_as_spoken(title, spoken):
         (["genres"], ["Crime, Drama.", "Drama."]),
         (["year"], ["1995.", "1993."]),
         (["title", "synopsis"], ["Heat", "The Piano"]),
+        (["synopsis"], ["Heat (1995). Crime, Drama.", "The Piano (1993). Drama."]),
     ],
 )
 def test_texts_come_from_the_columns_that_exist(write_atomic, columns, texts):
@@ -393,7 +394,7 @@ def test_a_year_as_number_and_other_columns_make_text(write_atomic):
     assert item_texts(shop) == ["Heat (1995). Cops.", "Piano"]
 
 
-@pytest.mark.parametrize("columns", [None, ["title"]])
+@pytest.mark.parametrize("columns", [None, ["title"], ["item_id"]])
 def test_no_text_is_said(write_atomic, columns):
     shop = read_atomic(write_atomic(inter=INTER))
     with pytest.raises(ColdstartError, match=r"shop.*text.*\.item"):
@@ -604,3 +605,27 @@ def test_the_expansion_is_attached_by_id(ml100k, expansion):
 def test_the_expansion_is_for_movielens_alone(write_atomic):
     with pytest.raises(ColdstartError, match=r"shop.*ml-100k only"):
         attach_expansion(read_atomic(write_atomic(inter=INTER, item=ITEM)))
+
+
+def test_a_name_is_the_installed_data_set_and_a_path_the_folder(write_atomic, ml100k, monkeypatch):
+    folder = write_atomic("ml-100k", inter=INTER, item=ITEM)
+    monkeypatch.chdir(folder.parent)
+    assert load_dataset("ml-100k").n_items == ml100k.n_items
+    for asked in ("./ml-100k", Path("ml-100k"), str(folder)):
+        assert load_dataset(asked).n_items < 10
+
+
+def test_a_number_is_no_data_set():
+    with pytest.raises(ColdstartError, match="expected a name or a folder, got 2019"):
+        load_dataset(2019)
+
+
+def test_blank_lines_at_the_end_of_a_windows_file_are_no_rows(write_atomic):
+    shop = write_atomic(inter=INTER.replace("\n", "\r\n") + "\r\n\r\n")
+    assert len(read_atomic(shop).interactions) == len(read_atomic(write_atomic("other", inter=INTER)).interactions)
+
+
+def test_films_with_the_same_title_and_year_are_told(ml100k):
+    twice = ml100k.items.duplicated(["title", "year"]).sum()
+    assert twice == 18
+    assert any(note.startswith(f"{twice} films have the title and year of another one") for note in ml100k.notes)

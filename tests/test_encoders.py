@@ -4,6 +4,7 @@ import logging
 import shutil
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -136,6 +137,16 @@ def test_truncation_is_said(make, caplog):
     np.testing.assert_allclose(cut, whole, rtol=1e-4, atol=1e-6)
 
 
+def test_truncation_is_said_of_vectors_from_the_cache_as_well(make, caplog, monkeypatch):
+    texts = ["one two three four five six seven eight", "Love", "one two three four five six seven eight"]
+    make(max_tokens=8).encode(texts)
+    monkeypatch.setattr(TextEncoder, "_encode", refuse)
+    caplog.clear()
+    make(max_tokens=8).encode(texts)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("2 of 3 texts reach 8 tokens")
+
+
 # --- The cache -------------------------------------------------------------------------------------------------------
 
 
@@ -177,6 +188,27 @@ def test_another_model_under_the_same_name_finds_no_vectors(tmp_path, monkeypatc
     monkeypatch.setattr(TextEncoder, "_encode", refuse)
     with pytest.raises(AssertionError, match="called"):
         TextEncoder(str(folder)).encode(["Heat"])
+
+
+@pytest.mark.parametrize("changed", ["pytorch_model.bin", "tokenizer.json", "vocab.txt", "config.json"])
+def test_older_weights_and_the_tokenizer_belong_to_a_models_identity(tmp_path, changed):
+    for name in ("pytorch_model.bin", "tokenizer.json", "vocab.txt", "config.json", changed):
+        (tmp_path / name).write_text("before")
+    before = TextEncoder(str(tmp_path))._fingerprint
+    assert TextEncoder(str(tmp_path))._fingerprint == before
+    (tmp_path / changed).write_text("after")
+    assert TextEncoder(str(tmp_path))._fingerprint != before
+
+
+def test_another_revision_of_a_hub_model_finds_no_vectors(monkeypatch):
+    import transformers
+
+    revisions = iter("aab")
+    monkeypatch.setattr(
+        transformers.AutoConfig, "from_pretrained", lambda _: SimpleNamespace(_commit_hash=next(revisions))
+    )
+    first, again, newer = (TextEncoder("someone/bert")._fingerprint for _ in range(3))
+    assert first == again != newer
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,16 @@ def test_neighbours_by_hand(k, scores):
     np.testing.assert_allclose(found, [scores], rtol=1e-12)
 
 
+def test_neighbours_that_tie_share_the_last_places():
+    # Three of four warm items tie for the second place; whoever chose one of them gets a third of it, in any order.
+    K = np.eye(5)
+    K[:4, 4] = [0.5, 0.9, 0.5, 0.5 + 1e-15]
+    X = sparse.csr_matrix([[1.0, 0, 0, 0, 0], [0, 1, 0, 0, 0], [1, 1, 1, 1, 0]])
+    for warm in ([0, 1, 2, 3], [3, 2, 1, 0]):
+        found = neighbour_scores(X, K, np.array(warm), np.array([4]), 2)[:, 0]
+        np.testing.assert_allclose(found, [0.5 / 3, 0.9, 0.9 + 0.5], rtol=1e-12)
+
+
 @pytest.mark.parametrize("features", [4, 100])
 @pytest.mark.parametrize("columns", [6, 25])
 def test_the_bridge_is_ridge_on_features(features, columns):

@@ -1,5 +1,6 @@
 """plotting and whatif: figures are kept with their data or not at all; panels redraw and tell errors."""
 
+import base64
 import hashlib
 import json
 
@@ -94,9 +95,11 @@ def test_a_panel_tells_an_error_escaped_and_keeps_the_picture():
 
 
 def test_without_a_kernel_a_panel_is_a_picture_and_a_line():
-    bundle = whatif.Panel(draw, {"k": widgets.IntSlider()}, caption="two dots")._repr_mimebundle_()
+    bundle, _ = whatif.Panel(draw, {"k": widgets.IntSlider()}, caption="two dots")._repr_mimebundle_()
     assert bundle["text/plain"] == "two dots"
     assert "image/png" in bundle
+    picture, about = whatif.Panel(draw, {"k": widgets.IntSlider()}, caption="two dots")._repr_mimebundle_()
+    assert about["image/png"]["width"] == plotting.shown_width(base64.b64decode(picture["image/png"])) == 760
 
 
 def test_panels_share_their_rows_and_take_the_models_as_they_come():
@@ -111,3 +114,53 @@ def test_rows_of_one_name_stay_apart_without_panels():
     figure = plotting.intervals(FRAME.assign(model="twin"), title="t", xlabel="x")
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["twin", "twin"]
     assert len({line.get_ydata()[0] for line in figure.axes[0].lines}) == 2
+
+
+def test_a_panel_tells_any_error():
+    typed = widgets.IntText(1)
+    panel = whatif.Panel(lambda n: (1 / n, draw())[1], {"n": typed}, caption="inverse")
+    typed.value = 0
+    assert "ZeroDivisionError: division by zero" in panel.status.value
+
+
+def test_a_label_stands_at_its_line_where_there_is_room():
+    ends = pd.DataFrame({"x": [0, 1] * 3, "y": [0.0, 0.1, 0.0, 0.5, 0.0, 0.9], "who": list("aabbcc")})
+    ax = plotting.lines(ends, x="x", y="y", by="who", title="", xlabel="", ylabel="").axes[0]
+    low, high = ax.get_ylim()
+    np.testing.assert_allclose([t.xy[1] * (high - low) + low for t in ax.texts], [0.1, 0.5, 0.9], rtol=1e-6)
+
+
+def test_labels_pushed_apart_stay_around_their_lines_and_inside():
+    ax = plotting.figure()[1]
+    plotting.label_ends(ax, [(0.5, 0, name, "k") for name in "abc"])
+    np.testing.assert_allclose([text.xy[1] for text in ax.texts], [0.438, 0.5, 0.562], rtol=1e-6)
+    ax = plotting.figure()[1]
+    plotting.label_ends(ax, [(1.0, n, name, "k") for n, name in enumerate("abc")])
+    assert max(text.xy[1] for text in ax.texts) < 1
+
+
+def test_a_long_line_has_no_markers():
+    line = pd.DataFrame({"x": range(50), "y": range(50), "who": "a"})
+    drawn = [plotting.lines(part, x="x", y="y", by="who", title="", xlabel="", ylabel="") for part in (line, line[:9])]
+    assert [fig.axes[0].lines[0].get_marker() for fig in drawn] == ["", "o"]
+
+
+def test_a_negative_number_is_written_on_the_far_side_of_zero():
+    both = FRAME.assign(mean=[-0.1, 0.1], low=[-0.15, 0.05], high=[-0.01, 0.15])
+    below, above = plotting.intervals(both, title="t", xlabel="x").axes[0].texts
+    assert (below.get_text(), below.xy[0]) == ("−0.100", -0.15)
+    assert (above.get_text(), above.xy[0]) == ("+0.100", 0.15)
+
+
+def test_a_figure_is_written_again_only_if_something_can_be_seen(tmp_path, monkeypatch, run):
+    monkeypatch.setenv("COLDSTART_FIGURES", str(tmp_path))
+
+    def save(frame, alt="two dots"):
+        plotting.save_figure(plotting.intervals(frame, title="t", xlabel="x"), "one", frame, run, alt=alt)
+        return {path.name: path.read_bytes() for path in tmp_path.glob("[a-z]*")}
+
+    first = save(FRAME)
+    assert save(FRAME.assign(mean=FRAME["mean"] * (1 + 2e-6))) == first
+    assert save(FRAME, alt="other words")["manifest.json"] != first["manifest.json"]
+    moved = save(FRAME.assign(low=0.07))
+    assert moved["one.csv"] != first["one.csv"] and moved["one.png"] != first["one.png"]

@@ -126,7 +126,7 @@ def test_figures_of_overridden_runs_stay_out_of_the_committed_folder(project, mo
     monkeypatch.setattr(runner, "kernel_environment", lambda jobs, figures: asked.append(figures) or dict(os.environ))
     monkeypatch.setattr(runner, "_execute", _no_execution)
     runner.run_series(project, [project / "notebooks" / "00_good.ipynb"], {"SEED": 3}, jobs=1)
-    assert asked == [project / "build" / "figures"]
+    assert asked == [project / "build" / "parameters" / "figures"]
 
 
 def _no_execution(source, build, parameters):
@@ -156,6 +156,38 @@ def test_user_errors_are_one_sentence(project, words, sentence):
     assert outcome.exit_code == 1
     assert outcome.output.startswith(sentence) and outcome.output.count("\n") == 1
     assert not (project / "build").exists()
+
+
+@pytest.mark.parametrize("words", [["SEED=3"], ["SEED", "3"]])
+def test_a_parameter_may_be_one_word_or_two(project, words):
+    asked = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "run_series", lambda *given, **_: asked.append(given[1:]) or [])
+        assert coldstart("run", "-p", *words, "00").exit_code == 0
+    assert asked == [([project / "notebooks" / "00_good.ipynb"], {"SEED": 3})]
+
+
+def test_a_folder_called_like_a_number_or_a_data_set(project, monkeypatch):
+    for name in ("2019", "ml-100k"):
+        (project / name).mkdir()
+    asked = []
+    monkeypatch.setattr(runner, "run_series", lambda root, paths, given, **_: asked.append(given) or [])
+    coldstart("run", "0", "-p", "DATASET", "2019")
+    coldstart("run", "0", "-p", "DATASET", "ml-100k")
+    assert asked == [{"DATASET": str(project / "2019")}, {"DATASET": "ml-100k"}]
+
+
+def test_a_killed_worker_is_told_and_costs_no_other_result(tmp_path, monkeypatch):
+    root = tmp_path
+    (root / "notebooks").mkdir()
+    (root / "pyproject.toml").touch()
+    add_notebook(root, "00_good", RECORD.replace("CLAIM", "True"))
+    add_notebook(root, "01_kills", "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)")
+    monkeypatch.chdir(root)
+    outcome = coldstart("run", "--jobs", "1")
+    assert outcome.exit_code == 1
+    assert "01_kills: the process that ran it" in outcome.output and "Traceback" not in outcome.output
+    assert set(pages.read_results(root)) == {"00_good"}
 
 
 def test_half_a_parameter_is_a_usage_error(project):
