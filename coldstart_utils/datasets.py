@@ -465,3 +465,34 @@ def related(dataset: Dataset, title: str, relation: str) -> list[str]:
     entities = {entity_of[i] for i in names.index[names == title] if i in entity_of}
     facts = dataset.triples[(dataset.triples["relation"] == relation) & dataset.triples["head"].isin(entities)]
     return [names[i] for tail in facts["tail"] for i in items_of.get(tail, [])]
+
+
+def item_vectors(dataset: Dataset, path: str | Path) -> np.ndarray:
+    """Return the reader's own vectors of the items [items, d], such as image embeddings, from a NumPy file.
+
+    `.npy`: one row an item, in the order of `dataset.items`. `.npz`: `ids` [n] and `vectors` [n, d] in any order; an
+    item left out gets zeros. Raises ColdstartError naming file and row or id for another file, number of rows or type,
+    for NaN, and for ids that are unknown or repeated.
+    """
+    own = dataset.items["item_id"]
+    try:
+        stored = np.load(path, allow_pickle=False)
+        ids, vectors = (own, stored) if isinstance(stored, np.ndarray) else (stored["ids"], stored["vectors"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ColdstartError(f"{path}: expected a .npy file, or a .npz file of ids and vectors ({error})") from None
+    ids = pd.Index(np.ravel(ids).astype(str))
+    if vectors.ndim != 2 or len(vectors) != len(ids) or vectors.dtype.kind not in "fiu":
+        found = f"{vectors.dtype} of shape {vectors.shape}"
+        raise ColdstartError(f"{path}: expected {len(ids)} rows of numbers, one an item, found {found}")
+    place = pd.Index(own).get_indexer(ids)
+    for fault, wrong in (
+        ("has a value that is not a finite number", ~np.isfinite(vectors).all(axis=1)),
+        ("is not an id of the catalogue", place < 0),
+        ("stands there twice", ids.duplicated()),
+    ):
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ColdstartError(f"{path}, row {row}: the item {ids[row]!r} {fault} ({wrong.sum()} such rows)")
+    result = np.zeros((dataset.n_items, vectors.shape[1]))
+    result[place] = vectors
+    return result

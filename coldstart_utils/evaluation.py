@@ -104,6 +104,20 @@ def exposure(
     return pd.DataFrame(rows)
 
 
+def climb(
+    value: Callable[[dict[str, float]], float], settings: Mapping[str, float], factors: Mapping[str, float]
+) -> dict[str, float]:
+    """Return `settings` after one pass of coordinate ascent: each name in `factors` is multiplied by its factor, else
+    divided by it, where that raises `value(settings)`, the score on nested splits."""
+    best, found = value(dict(settings)), dict(settings)
+    for name, factor in factors.items():
+        for trial in (found | {name: found[name] * factor}, found | {name: found[name] / factor}):
+            if (now := value(trial)) > best:
+                best, found = now, trial
+                break
+    return found
+
+
 def impressions(scorers: Mapping[str, Scorer], split: Split, *, k: int = 20) -> pd.DataFrame:
     """Return how many users have each candidate in their top k: items down, models across."""
     known = (split.train + split.support)[split.users][:, split.candidates].tocoo()

@@ -74,15 +74,32 @@ def ease(X: sparse.csr_matrix, reg: float) -> Array:
 # --- Content of items ------------------------------------------------------------------------------------------------
 
 
-def content_kernel(blocks: Sequence[Matrix]) -> Array:
-    """Return K [items, items] = Σ_b X_b X_bᵀ over blocks of item features, each row scaled to unit length in each
+def content_kernel(blocks: Sequence[Matrix], weights: Sequence[float] | None = None) -> Array:
+    """Return K [items, items] = Σ_b w_b X_b X_bᵀ over blocks of item features, each row scaled to unit length in each
     block.
 
-    Blocks add like kernels: long texts cannot drown genre and year. A row of zeros stays zero.
+    Blocks add like kernels: long texts cannot drown genre and year. A row of zeros stays zero. A weight (else 1) is a
+    penalty: ridge on K shrinks block b by reg/w_b. Raises ColdstartError for no block, or weights that do not fit.
     """
     if not blocks:
         raise ColdstartError("content_kernel: expected at least one block of item features")
-    return sum(_dense(unit @ unit.T) for unit in map(unit_rows, blocks))
+    weights = [1.0] * len(blocks) if weights is None else list(weights)
+    if len(weights) != len(blocks) or not all(0 <= weight < np.inf for weight in weights):
+        raise ColdstartError(f"content_kernel: expected {len(blocks)} weights of 0 or more, got {weights}")
+    return sum(w * _dense(unit @ unit.T) for w, unit in zip(weights, map(unit_rows, blocks)))
+
+
+def product_kernel(K: Array, spread: float = 1.0) -> Array:
+    """Return s·exp(−D²/(spread·s)) [items, items], D²_ij = K_ii + K_jj − 2K_ij, s the mean of K_ii: a Gaussian kernel.
+
+    Of a sum K = Σ_b K_b it is a product over blocks: in K one block can make two items alike, here all must agree
+    (Shawe-Taylor & Cristianini 2004, ch. 3); the wider the spread, the nearer to the sum. Raises ColdstartError if K
+    is zero everywhere or `spread` not positive.
+    """
+    _positive(spread, "spread")
+    diagonal = np.diagonal(K)
+    _positive(scale := float(diagonal.mean()), "product_kernel: the mean of the diagonal of K")
+    return scale * np.exp((2 * K - diagonal[:, None] - diagonal) / (spread * scale))
 
 
 def unit_rows(matrix: Matrix) -> Matrix:

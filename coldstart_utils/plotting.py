@@ -169,6 +169,31 @@ def _dots(ax: Any, frame: pd.DataFrame, rows: Any, highlight: Sequence[str], fad
         ax.axvline(0, color=GREY, lw=1, zorder=0)
 
 
+def waterfall(frame: pd.DataFrame, marks: Mapping[str, float], *, title: str, xlabel: str) -> Figure:
+    """Return a waterfall: each row (`model`, `mean`) is a bar from the mean of the row before to its own.
+
+    A dot with its interval (`alone`, `low`, `high`, NaN for none) says what the step reaches without the others before
+    it; `marks` are dashed lines with a name.
+    """
+    fig, ax = figure(height=0.46 * len(frame) + 1.5)
+    for y, (start, row) in enumerate(zip([0.0, *frame["mean"]], frame.itertuples())):
+        ax.barh(y, row.mean - start, left=start, height=0.62, color=SKY if y and row.mean >= start else FAINT, lw=0)
+        text = f"{row.mean:.3f}" + (f" ({row.mean - start:+.3f})" if y else "")
+        ax.text(1.01, y, text, transform=ax.get_yaxis_transform(), va="center", fontsize=9, color=INK)
+        ax.plot([row.low, row.high], [y, y], color=ORANGE, lw=2, solid_capstyle="round")
+        ax.plot(row.alone, y, "o", color=ORANGE, ms=5)
+    for name, value in marks.items():
+        ax.axvline(value, color=GREY, lw=1, ls="--")
+        ax.annotate(name, (value, -0.6), (0, 3), textcoords="offset points", ha="center", fontsize=9, color=GREY)
+    farthest = np.nanmax([*frame[["mean", "high"]].to_numpy().ravel(), *marks.values()])
+    ax.set(ylim=(len(frame) - 0.5, -0.6), xlim=(0, 1.04 * farthest))
+    ax.set_yticks(range(len(frame)), frame["model"])
+    ax.set_title(title, pad=18)
+    ax.set_xlabel(xlabel)
+    ax.tick_params(axis="y", length=0)
+    return fig
+
+
 def lines(
     frame: pd.DataFrame, *, x: str, y: str, by: str, title: str, xlabel: str, ylabel: str,
     low: str | None = None, high: str | None = None, logx: bool = False, zero: bool = True, faded: Sequence[str] = (),

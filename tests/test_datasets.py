@@ -629,3 +629,51 @@ def test_films_with_the_same_title_and_year_are_told(ml100k):
     twice = ml100k.items.duplicated(["title", "year"]).sum()
     assert twice == 18
     assert any(note.startswith(f"{twice} films have the title and year of another one") for note in ml100k.notes)
+
+
+# --- A reader's own matrix of item vectors ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def catalogue(write_atomic):
+    """Three items, whose ids are not their row numbers."""
+    return read_atomic(write_atomic(inter="user_id:token|item_id:token\nu|b\nu|a\nu|c"))
+
+
+def test_own_vectors_by_row_and_by_id(catalogue, tmp_path):
+    vectors = np.arange(6.0).reshape(3, 2)
+    np.save(tmp_path / "rows.npy", vectors)
+    np.testing.assert_array_equal(datasets.item_vectors(catalogue, tmp_path / "rows.npy"), vectors)
+    np.savez(tmp_path / "ids.npz", ids=np.array(["c", "b"]), vectors=vectors[:2])
+    named = datasets.item_vectors(catalogue, str(tmp_path / "ids.npz"))
+    assert catalogue.items["item_id"].tolist() == ["b", "a", "c"]
+    np.testing.assert_array_equal(named, [[2, 3], [0, 0], [0, 1]])
+
+
+@pytest.mark.parametrize(
+    "stored, told",
+    [
+        (np.ones((2, 4)), "expected 3 rows of numbers, one an item, found float64 of shape \\(2, 4\\)"),
+        (np.ones(3), "expected 3 rows"),
+        (np.array([["x"], ["y"], ["z"]]), "expected 3 rows of numbers"),
+        (np.array([[1], [np.nan], [2]]), "row 1: the item 'a' has a value that is not a finite number"),
+        ({"ids": ["b", "a", "x"], "vectors": np.ones((3, 1))}, "row 2: the item 'x' is not an id of the catalogue"),
+        ({"ids": ["b", "a", "b"], "vectors": np.ones((3, 1))}, "row 2: the item 'b' stands there twice"),
+        ({"ids": ["b", "a"], "vectors": np.ones((3, 1))}, "expected 2 rows"),
+        ({"vectors": np.ones((3, 1))}, "ids and vectors"),
+        (np.array([[None]] * 3), "expected a .npy file"),
+    ],
+)
+def test_own_vectors_that_do_not_fit_are_refused(catalogue, tmp_path, stored, told):
+    path = tmp_path / ("own.npz" if isinstance(stored, dict) else "own.npy")
+    np.savez(path, **stored) if isinstance(stored, dict) else np.save(path, stored, allow_pickle=True)
+    with pytest.raises(ColdstartError, match=told) as error:
+        datasets.item_vectors(catalogue, path)
+    assert str(path) in str(error.value)
+
+
+def test_a_file_of_vectors_that_is_none_is_refused(catalogue, tmp_path):
+    (tmp_path / "own.npy").write_text("a,b")
+    for name in ("own.npy", "absent.npy"):
+        with pytest.raises(ColdstartError, match=name):
+            datasets.item_vectors(catalogue, tmp_path / name)

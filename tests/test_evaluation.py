@@ -158,3 +158,16 @@ def test_factors_score_by_their_product():
     U, V = ANY.standard_normal((40, 3)), ANY.standard_normal((30, 3))
     users, items = np.array([4, 1]), np.array([7, 0, 9])
     np.testing.assert_allclose(evaluation.from_factors(U, V)(users, items), (U @ V.T)[np.ix_(users, items)])
+
+
+def test_climbing_goes_up_one_number_at_a_time_and_stays_where_nothing_helps():
+    asked = []
+
+    def value(settings):
+        asked.append(settings)
+        return -abs(settings["a"] - 2) - abs(settings["b"] - 0.5)
+
+    start = {"a": 1.0, "b": 1.0, "c": 7.0}
+    assert evaluation.climb(value, start, {"a": 2.0, "b": 2.0}) == {"a": 2.0, "b": 0.5, "c": 7.0}
+    assert start["a"] == 1.0 and all(settings["c"] == 7.0 for settings in asked)
+    assert evaluation.climb(lambda settings: 0.0, start, {"a": 2.0}) == start

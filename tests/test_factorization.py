@@ -25,6 +25,7 @@ from coldstart_utils.factorization import (
     posterior,
     principal_scores,
     prior,
+    product_kernel,
     ridge,
     solve_rows,
     teachers,
@@ -173,6 +174,37 @@ def test_sparse_and_dense_blocks_mix():
     mixed = content_kernel([a, sparse.csr_matrix(b)])
     assert isinstance(mixed, np.ndarray)
     np.testing.assert_allclose(mixed, content_kernel([a, b]), rtol=1e-9)
+
+
+def test_a_weight_is_a_penalty_of_its_own():
+    a, b = rng().random((7, 4)), rng(1).standard_normal((7, 3))
+    units, Y = [unit_rows(block) for block in (a, b)], rng(3).standard_normal((len(a), 2))
+    columns, penalties = np.hstack(units), np.repeat([2 / 4, 2 / 0.5], [block.shape[1] for block in units])
+    directly = columns @ np.linalg.solve(columns.T @ columns + np.diag(penalties), columns.T @ Y)
+    K = content_kernel([a, b], [4, 0.5])
+    np.testing.assert_allclose(K @ kernel_ridge(K, Y, 2.0), directly, rtol=1e-8)
+    np.testing.assert_allclose(content_kernel([a, b], [1, 0]), content_kernel([a]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("weights", [[1], [1, -1], [1, np.nan], [1, np.inf]])
+def test_weights_that_do_not_fit_are_refused(weights):
+    with pytest.raises(ColdstartError, match="expected 2 weights"):
+        content_kernel([np.eye(3), np.eye(3)], weights)
+
+
+def test_the_product_kernel_is_a_product_over_blocks_and_a_sum_when_wide():
+    a, b = rng().random((7, 4)), rng(1).standard_normal((7, 3))
+    own = [content_kernel([block]) for block in (a, b)]
+    distance = [np.add.outer(np.diag(K), np.diag(K)) - 2 * K for K in own]
+    np.testing.assert_allclose(product_kernel(sum(own)), 2 * np.exp(-distance[0] / 2) * np.exp(-distance[1] / 2))
+    wide = product_kernel(sum(own), 1e6)[np.triu_indices(len(a), 1)]
+    assert np.corrcoef(wide, sum(own)[np.triu_indices(len(a), 1)])[0, 1] > 0.999999
+
+
+@pytest.mark.parametrize("K, spread, told", [(np.eye(2), 0, "spread"), (np.zeros((2, 2)), 1, "diagonal")])
+def test_a_product_needs_a_spread_and_something_to_multiply(K, spread, told):
+    with pytest.raises(ColdstartError, match=told):
+        product_kernel(K, spread)
 
 
 @KINDS

@@ -56,6 +56,16 @@ def test_bars_of_numbers_start_at_zero_and_differences_show_it():
     assert any(np.allclose(line.get_xdata(), 0) for line in below.lines)
 
 
+def test_a_waterfall_goes_from_mean_to_mean():
+    frame = pd.DataFrame({"model": list("abc"), "mean": [0.3, 0.4, 0.35], "alone": [np.nan, 0.38, 0.31]})
+    frame = frame.assign(low=frame.alone - 0.01, high=frame.alone + 0.01)
+    ax = plotting.waterfall(frame, {"ceiling": 0.5}, title="t", xlabel="x").axes[0]
+    bars = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches]
+    np.testing.assert_allclose(bars, [(0, 0.3), (0.3, 0.4), (0.4, 0.35)])
+    assert [text.get_text() for text in ax.texts] == ["0.300", "0.400 (+0.100)", "0.350 (-0.050)", "ceiling"]
+    assert ax.get_xlim()[0] < 0.3 and ax.get_xlim()[1] > 0.5
+
+
 def test_labels_at_line_ends_do_not_cover_each_other():
     ends = pd.DataFrame({"x": [0, 1] * 3, "y": [0.5] * 6, "who": list("aabbcc")})
     ax = plotting.lines(ends, x="x", y="y", by="who", title="", xlabel="", ylabel="").axes[0]
