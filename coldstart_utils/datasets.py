@@ -309,6 +309,23 @@ def _mended_links(dataset: Dataset) -> pd.DataFrame:
     return pd.DataFrame({"item": entities.index.to_numpy(), "entity": entities.to_numpy()})
 
 
+def best_known(dataset: Dataset, n: int) -> Dataset:
+    """Return the catalogue of the `n` most chosen items alone (all, if it has no more), for a first look or a large
+    one. Users stay.
+    """
+    if n >= dataset.n_items:
+        return dataset
+    counts = np.bincount(dataset.interactions["item"], minlength=dataset.n_items)
+    kept = np.sort(np.argsort(-counts, kind="stable")[:n])
+    place = pd.Series(np.arange(n), kept)
+    interactions, links = (
+        table[table["item"].isin(kept)].assign(item=lambda rows: rows["item"].map(place)).reset_index(drop=True)
+        for table in (dataset.interactions, dataset.links)
+    )
+    items = dataset.items.iloc[kept].reset_index(drop=True)
+    return replace(dataset, interactions=interactions, items=items, links=links)
+
+
 def attach_expansion(dataset: Dataset) -> Dataset:
     """Return ml-100k with the columns synopsis, keywords, people, origin that a large language model wrote
     (*generated*).

@@ -244,7 +244,10 @@ def trade_off(
     low, high = frame[x].min(), frame[x].max()
     # Room for the labels, which stand right of their dots.
     ax.set_xlim(*((low / 1.5, high * (high / low) ** 0.45 * 1.5) if logx else (-0.03 * high, 1.45 * high)))
-    ax.set_ylim(bottom=0)
+    if frame["low"].min() < 0:
+        ax.axhline(0, color=GREY, lw=1, zorder=0)
+    else:
+        ax.set_ylim(bottom=0)
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
     return fig
 

@@ -677,3 +677,17 @@ def test_a_file_of_vectors_that_is_none_is_refused(catalogue, tmp_path):
     for name in ("own.npy", "absent.npy"):
         with pytest.raises(ColdstartError, match=name):
             datasets.item_vectors(catalogue, tmp_path / name)
+
+
+def test_the_best_known_items_keep_their_choices_and_links(ml100k):
+    small = datasets.best_known(ml100k, 50)
+    counts = np.diff(ml100k.matrix().tocsc().indptr)
+    assert small.n_items == 50 and small.n_users == ml100k.n_users
+    assert sorted(np.diff(small.matrix().tocsc().indptr)) == sorted(counts)[-50:]
+    old = [int(np.flatnonzero(ml100k.items["item_id"] == name)[0]) for name in small.items["item_id"]]
+    assert (small.matrix("rating") != ml100k.matrix("rating")[:, old]).nnz == 0
+    entity = dict(zip(ml100k.links["item"], ml100k.links["entity"]))
+    assert dict(zip(small.links["item"], small.links["entity"])) == {
+        new: entity[item] for new, item in enumerate(old) if item in entity
+    }
+    assert datasets.best_known(small, 50) is small
