@@ -239,8 +239,9 @@ def trade_off(
         ax.plot(row[x], row["mean"], "o", color=colour)
         text = row["model"] + (f"\n{row['note']}" if row.get("note") else "")
         ax.annotate(
-            text, (row[x], row["mean"]), (7, 0), textcoords="offset points", va="center", fontsize=8.5, color=colour
-        )
+            text, (row[x], row["mean"]), (8, 0), textcoords="offset points", va="center", fontsize=8.5, color=colour,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )  # fmt: skip
     low, high = frame[x].min(), frame[x].max()
     # Room for the labels, which stand right of their dots.
     ax.set_xlim(*((low / 1.5, high * (high / low) ** 0.45 * 1.5) if logx else (-0.03 * high, 1.45 * high)))

@@ -174,3 +174,14 @@ def test_a_figure_is_written_again_only_if_something_can_be_seen(tmp_path, monke
     assert save(FRAME, alt="other words")["manifest.json"] != first["manifest.json"]
     moved = save(FRAME.assign(low=0.07))
     assert moved["one.csv"] != first["one.csv"] and moved["one.png"] != first["one.png"]
+
+
+def test_a_trade_off_labels_every_dot_and_starts_at_zero_unless_something_is_below():
+    costs = FRAME.assign(cost=[1.0, 4.0], note=["small", "large"])
+    options = {"x": "cost", "title": "t", "xlabel": "x", "ylabel": "y"}
+    ax = plotting.trade_off(costs, **options).axes[0]
+    assert [text.get_text() for text in ax.texts] == ["a\nsmall", "b\nlarge"]
+    assert ax.get_ylim()[0] == 0 and ax.get_xlim()[1] > 4
+    below = plotting.trade_off(costs.assign(low=-0.1), **options).axes[0]
+    assert below.get_ylim()[0] < -0.1
+    assert plotting.trade_off(costs, **options, logx=True).axes[0].get_xscale() == "log"
