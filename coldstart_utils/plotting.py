@@ -144,7 +144,7 @@ def intervals(
         _dots(ax, part, rows, highlight, faded)
         low, high = min(0, *part["low"]), max(0, *part["high"])
         # Room for the values beside the dots, of which narrow axes need more.
-        room = (0.3 if panels else 0.14) * (high - low)
+        room = (0.42 if panels else 0.14) * (high - low)
         ax.set_xlim(low - (room if part["mean"].min() < 0 else 0.03 * (high - low) * (low < 0)), high + room)
         ax.set(title=name, xlabel=xlabel)
     axes[0, 0].set_yticks(range(len(models)), models)
@@ -184,7 +184,9 @@ def waterfall(frame: pd.DataFrame, marks: Mapping[str, float], *, title: str, xl
         ax.plot(row.alone, y, "o", color=ORANGE, ms=5)
     for name, value in marks.items():
         ax.axvline(value, color=GREY, lw=1, ls="--")
-        ax.annotate(name, (value, -0.6), (0, 3), textcoords="offset points", ha="center", fontsize=9, color=GREY)
+        # The farthest name goes right, the others left, so that near ones do not meet.
+        ha = "left" if value == max(marks.values()) else "right"
+        ax.annotate(name, (value, -0.6), (0, 3), textcoords="offset points", ha=ha, fontsize=9, color=GREY)
     farthest = np.nanmax([*frame[["mean", "high"]].to_numpy().ravel(), *marks.values()])
     ax.set(ylim=(len(frame) - 0.5, -0.6), xlim=(0, 1.04 * farthest))
     ax.set_yticks(range(len(frame)), frame["model"])
