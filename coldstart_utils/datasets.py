@@ -309,6 +309,19 @@ def _mended_links(dataset: Dataset) -> pd.DataFrame:
     return pd.DataFrame({"item": entities.index.to_numpy(), "entity": entities.to_numpy()})
 
 
+def liked_pairs(dataset: Dataset, seed: int = 0) -> pd.DataFrame:
+    """Return user, item and label of every interaction: 1 if its rating is at or above the median, else 0.
+
+    Without ratings, or where all are the same, a choice is labelled 1 and as many pairs drawn at random 0.
+    """
+    table = dataset.interactions
+    if "rating" in table and (liked := table["rating"] >= table["rating"].median()).nunique() == 2:
+        return table[["user", "item"]].assign(label=liked.astype(int))
+    chosen = table[["user", "item"]]
+    drawn = chosen.assign(user=np.random.default_rng(seed).permutation(chosen["user"]))
+    return pd.concat([chosen.assign(label=1), drawn.assign(label=0)], ignore_index=True)
+
+
 def best_known(dataset: Dataset, n: int) -> Dataset:
     """Return the catalogue of the `n` most chosen items alone (all, if it has no more), for a first look or a large
     one. Users stay.

@@ -78,6 +78,16 @@ def evaluate(
     return pd.concat(frames, ignore_index=True)
 
 
+def within_users(scorer: Scorer, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return per user with `pairs` (user, item, label 0 or 1) the `auc` of the scores of their own pairs.
+
+    The score orders what a user likes above what they do not (`metrics.auc_within`); NaN where a label is missing.
+    """
+    users, u = np.unique(pairs["user"], return_inverse=True)
+    items, i = np.unique(pairs["item"], return_inverse=True)
+    return pd.DataFrame({"user": users, "auc": metrics.auc_within(pairs["label"], scorer(users, items)[u, i], u)})
+
+
 def tune(
     make: Callable[[Any], Scorer], settings: Sequence[Any], split: Split, *, metric: str = "ndcg", k: int = 20
 ) -> Any:
@@ -147,8 +157,8 @@ def compare(
 
     Differences are paired, over the `n` units that have a value. unit='user': values are averaged over seeds first,
     then users are resampled (percentile bootstrap, 2,000 draws; Efron & Tibshirani 1993). unit='seed': Student's t over
-    the means of the splits, which also carries the luck of which items are cold. Raises ColdstartError for an unknown
-    baseline, metric or unit.
+    the means of the splits, which also carries the luck of which items are cold. A model that ran on other splits than
+    the rest meets `baseline` on those that both ran. Raises ColdstartError for an unknown baseline, metric or unit.
     """
     if not isinstance(metric, str):
         return pd.concat([compare(results, baseline, metric=one, unit=unit) for one in metric], ignore_index=True)
@@ -156,6 +166,13 @@ def compare(
         raise ColdstartError(f"unit: expected 'user' or 'seed', got {unit!r}")
     if metric not in results:
         raise ColdstartError(f"metric: expected a column of the results, got {metric!r}")
+    ran = {name: set(part["seed"]) for name, part in results.groupby("model", sort=False)} if "seed" in results else {}
+    if baseline in ran and any(seeds != ran[baseline] for seeds in ran.values()):
+        rows = []
+        for name, seeds in ran.items():
+            pair = results[results["model"].isin([baseline, name]) & results["seed"].isin(seeds & ran[baseline])]
+            rows.append(compare(pair, baseline, metric=metric, unit=unit).query("model == @name"))
+        return pd.concat(rows, ignore_index=True)
     table = results.groupby([unit, "model"], sort=False)[metric].mean().unstack()
     if baseline not in table:
         raise ColdstartError(f"baseline: expected one of {', '.join(table)}, got {baseline!r}")
@@ -180,6 +197,11 @@ def compare(
             "unit": unit,
         }
     )
+
+
+def told(table: pd.DataFrame) -> list[str]:
+    """Return each row of `compare` as text, '+0.012 (+0.010 to +0.015)': the difference and its interval."""
+    return [f"{row.difference:+.3f} ({row.diff_low:+.3f} to {row.diff_high:+.3f})" for row in table.itertuples()]
 
 
 def _bootstrap(values: Array, draws: int = 2000) -> tuple[Array, Array]:

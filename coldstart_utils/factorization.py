@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -179,6 +179,37 @@ def principal_scores(users: Matrix, items: Array, rank: int) -> tuple[Array, Arr
     """
     P, s, Qt = linalg.svd(users @ items.T, full_matrices=False)
     return P[:, :rank], Qt[:rank].T * s[:rank]
+
+
+def collaborative_targets(
+    train: sparse.csr_matrix, ratings: sparse.csr_matrix | None = None
+) -> tuple[Array, dict[str, tuple[Array, Array]], Array]:
+    """Return the warm items of `train` [users, items], what two teachers learnt of them, and both as one target.
+
+    'chosen' is EASE; 'liked', where there are `ratings` [users, items], explicit ALS on those of the pairs in `train`.
+    Each is (P, T) of `principal_scores`, T [warm, 64 or 16]. The target [items, sum] holds every T at a mean squared
+    length of 1 a row, and zeros for items without interactions.
+    """
+    warm = np.flatnonzero(np.diff(train.tocsc().indptr))
+    X = train[:, warm]
+    parts = {"chosen": principal_scores(X, ease(X, 300.0).T, 64)}
+    if ratings is not None:
+        R = ratings.multiply(train > 0).tocsr()[:, warm]
+        als = als_explicit(R, rank=min(20, *R.shape), reg=0.1)
+        parts["liked"] = principal_scores(np.c_[np.ones(len(als.U)), als.U], np.c_[als.item_bias, als.V], 16)
+    targets = np.zeros((train.shape[1], sum(T.shape[1] for _, T in parts.values())), np.float32)
+    targets[warm] = np.hstack([T / np.sqrt((T**2).sum(axis=1).mean()) for _, T in parts.values()])
+    return warm, parts, targets
+
+
+def bridged(
+    Z: Array, warm: Array, parts: Mapping[str, tuple[Array, Array]], reg: float
+) -> dict[str, Callable[[Array, Array], Array]]:
+    """Return for each of the `parts` (P, T [warm, t]) the scorer P[u]·t, t by the `bridge` on vectors Z [items, d]."""
+    return {
+        task: lambda users, items, P=P, T=T: P[users] @ bridge(Z @ Z.T, T, warm, items, reg).T
+        for task, (P, T) in parts.items()
+    }
 
 
 # --- Alternating least squares ---------------------------------------------------------------------------------------

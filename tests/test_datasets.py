@@ -24,6 +24,7 @@ from coldstart_utils.datasets import (
     graph_features,
     idf,
     item_texts,
+    liked_pairs,
     load_dataset,
     read_atomic,
     related,
@@ -691,3 +692,13 @@ def test_the_best_known_items_keep_their_choices_and_links(ml100k):
         new: entity[item] for new, item in enumerate(old) if item in entity
     }
     assert datasets.best_known(small, 50) is small
+
+
+def test_liked_is_at_or_above_the_median_and_else_chosen_against_random(tmp_path):
+    rated = "user_id:token\titem_id:token\trating:float\na\tx\t1\na\ty\t4\nb\tx\t5\n"
+    for name, text in (("rated", rated), ("bare", "\n".join(row.rsplit("\t", 1)[0] for row in rated.split("\n")))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.inter").write_text(text)
+    assert list(liked_pairs(load_dataset(tmp_path / "rated"))["label"]) == [0, 1, 1]
+    pairs = liked_pairs(load_dataset(tmp_path / "bare"))
+    assert list(pairs["label"]) == [1, 1, 1, 0, 0, 0] and sorted(pairs["user"][3:]) == sorted(pairs["user"][:3])

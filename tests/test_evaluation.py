@@ -109,6 +109,24 @@ def test_over_seeds_the_interval_is_students():
     assert row["n"] == 3
 
 
+def test_a_model_meets_the_baseline_on_the_splits_that_both_ran():
+    whole = frame({"base": np.array([0.1, 0.3, 0.2]), "full": np.array([0.2, 0.4, 0.3])})
+    later = pd.DataFrame({"model": "late", "seed": 1, "user": range(3), "ndcg": np.array([0.3, 0.3, 0.3])})
+    table = evaluation.compare(pd.concat([whole, later]), "base").set_index("model")
+    # On seed 1 the base has (0.2, 0.4, 0.3); over both seeds its mean would be lower by 0.05.
+    assert table.loc["late", "difference"] == pytest.approx(0.0, abs=1e-12)
+    assert table.loc["full", "difference"] == pytest.approx(0.1) and list(table.index) == ["base", "full", "late"]
+    assert evaluation.told(table.loc[["full"]]) == ["+0.100 (+0.100 to +0.100)"]
+
+
+def test_within_users_only_the_order_of_their_own_pairs_counts():
+    pairs = pd.DataFrame({"user": [7, 7, 7, 2, 2, 5], "item": [0, 1, 3, 0, 1, 2], "label": [1, 0, 0, 1, 1, 0]})
+    scores = np.zeros((8, 4))
+    scores[7] = [0.5, 0.1, 0.9, 0.7]  # liked 0.5 beats 0.1 and loses to 0.7
+    found = evaluation.within_users(evaluation.from_matrix(scores), pairs).set_index("user")["auc"]
+    assert found[7] == 0.5 and found[[2, 5]].isna().all()
+
+
 def test_one_split_says_nothing_about_splits():
     one = pd.DataFrame({"model": list("ab"), "seed": 0, "user": 0, "ndcg": [0.1, 0.9]})
     assert np.isinf(evaluation.compare(one, "a", unit="seed")["diff_low"]).all()

@@ -12,6 +12,8 @@ from coldstart_utils.factorization import (
     als_implicit,
     ask_first,
     bridge,
+    bridged,
+    collaborative_targets,
     content_kernel,
     damped_biases,
     ease,
@@ -587,6 +589,35 @@ def test_principal_scores_keep_lengths_and_are_exact_at_full_rank():
     assert ((P @ T.T - users @ items.T) ** 2).sum() == pytest.approx((singular[2:] ** 2).sum(), rel=1e-9)
     error = rng(3).standard_normal((6, 2))
     assert (error**2).sum(axis=1) == pytest.approx(((P @ error.T) ** 2).sum(axis=0), rel=1e-9)
+
+
+def test_what_two_teachers_learnt_becomes_one_target():
+    choices = sparse.random(40, 12, 0.4, "csr", np.float64, random_state=3)
+    stars = choices.copy()
+    stars.data = rng(1).integers(1, 6, stars.nnz).astype(float)
+    choices.data[:] = 1
+    train = choices.tolil()
+    train[:, 4] = 0
+    train = train.tocsr()
+    train.eliminate_zeros()
+    warm, parts, targets = collaborative_targets(train, stars)
+    assert list(parts) == ["chosen", "liked"] and 4 not in warm and len(warm) == 11
+    P, T = parts["chosen"]
+    assert np.allclose(P @ T.T, train[:, warm] @ ease(train[:, warm], 300.0))
+    assert not targets[4].any() and (targets**2).sum(axis=1).mean() * 12 / 11 == pytest.approx(2, rel=1e-5)
+    # What is hidden must not be learnt: stars of pairs outside `train` change nothing.
+    loud = stars.tolil()
+    loud[:, 4] = 5
+    assert np.array_equal(collaborative_targets(train, loud.tocsr())[2], targets)
+    assert list(collaborative_targets(train)[1]) == ["chosen"]
+
+
+def test_bridged_scores_are_the_teachers_where_content_is_each_items_own():
+    train = sparse.random(30, 8, 0.5, "csr", np.float64, random_state=1)
+    warm, parts, _ = collaborative_targets(train, train)
+    scorers = bridged(np.eye(8), warm, parts, 1e-9)
+    for task, (P, T) in parts.items():
+        assert np.allclose(scorers[task](np.array([3, 5]), warm[:4]), P[[3, 5]] @ T[:4].T, atol=1e-6)
 
 
 # --- What is believed of a new item ---
