@@ -230,19 +230,27 @@ def _read(store: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, Array]:
 
 
 def _onnx_forward(encoder: TextEncoder) -> Callable[[dict[str, Array]], Array]:
+    path = cache_dir() / f"{encoder._fingerprint[:16]}.onnx"
+    if not path.is_file():
+        export_onnx(encoder.model, path)
+    return onnx_forward(path, encoder.pooling)
+
+
+def onnx_forward(path: Path, pooling: str) -> Callable[[dict[str, Array]], Array]:
+    """Return the function batch → pooled vectors [n, d] that runs the graph at `path` in onnxruntime.
+
+    Raises ColdstartError without the extra `[onnx]`.
+    """
     try:
         import onnxruntime
     except ModuleNotFoundError:
         raise ColdstartError("backend 'onnx' needs the extra: pip install 'coldstart-utils[onnx]'") from None
-    path = cache_dir() / f"{encoder._fingerprint[:16]}.onnx"
-    if not path.is_file():
-        export_onnx(encoder.model, path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def forward(batch: dict[str, Array]) -> Array:
-        return pool(session.run(None, batch)[0], batch["attention_mask"], encoder.pooling)
+        return pool(session.run(None, batch)[0], batch["attention_mask"], pooling)
 
     return forward
 

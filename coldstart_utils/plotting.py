@@ -235,15 +235,16 @@ def trade_off(
     fig, ax = figure(height=4.2)
     if logx:
         ax.set_xscale("log")
-    for row in frame.to_dict("records"):
+    rows, labels = frame.to_dict("records"), []
+    for row in rows:
         colour = GREY if row["model"] in faded else ORANGE if row["model"] in highlight else BLUE
         ax.plot([row[x]] * 2, [row["low"], row["high"]], color=colour, lw=2, solid_capstyle="round")
         ax.plot(row[x], row["mean"], "o", color=colour)
         text = row["model"] + (f"\n{row['note']}" if row.get("note") else "")
-        ax.annotate(
+        labels.append(ax.annotate(
             text, (row[x], row["mean"]), (8, 0), textcoords="offset points", va="center", fontsize=8.5, color=colour,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-        )  # fmt: skip
+        ))  # fmt: skip
     low, high = frame[x].min(), frame[x].max()
     # Room for the labels, which stand right of their dots.
     ax.set_xlim(*((low / 1.5, high * (high / low) ** 0.45 * 1.5) if logx else (-0.03 * high, 1.45 * high)))
@@ -252,6 +253,15 @@ def trade_off(
     else:
         ax.set_ylim(bottom=0)
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    fig.canvas.draw()
+    for row, label in zip(rows, labels):
+        box = label.get_window_extent()
+        for other in rows:
+            (at, bottom), (_, top) = ax.transData.transform([(other[x], other["low"]), (other[x], other["high"])])
+            if other is not row and box.x0 < at < box.x1 and box.y0 < top and bottom < box.y1:
+                # It would lie over the other's interval: above its own it does not.
+                label.xy, label.xyann = (row[x], row["high"]), (-4, 5)
+                label.set_va("bottom")
     return fig
 
 

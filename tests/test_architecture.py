@@ -24,6 +24,8 @@ FLOORS = {
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 # An item tower is the encoder trained further: it pools as the encoder does.
 SIDEWAYS = {("context", "encoders"), ("finetuning", "encoders"), ("distillation", "finetuning")}
+# A student is a tower of fewer layers or a ridge solution, around the tokenizer of its teacher.
+SIDEWAYS |= {("distillation", "encoders"), ("distillation", "factorization")}
 RESERVED = {
     "torch": {"encoders", "finetuning", "distillation"},
     "transformers": {"encoders", "finetuning", "distillation"},

@@ -185,3 +185,16 @@ def test_a_trade_off_labels_every_dot_and_starts_at_zero_unless_something_is_bel
     below = plotting.trade_off(costs.assign(low=-0.1), **options).axes[0]
     assert below.get_ylim()[0] < -0.1
     assert plotting.trade_off(costs, **options, logx=True).axes[0].get_xscale() == "log"
+
+
+def test_a_label_of_a_trade_off_lies_over_no_other_interval():
+    near = pd.DataFrame(
+        {"model": ["a long name of a model that was trained", "b"], "cost": [3.0, 6.0], "mean": [0.5, 0.5]}
+    )
+    near = near.assign(low=0.4, high=0.6)
+    fig = plotting.trade_off(near, x="cost", title="t", xlabel="x", ylabel="y", logx=True)
+    fig.canvas.draw()
+    ax = fig.axes[0]
+    box = ax.texts[0].get_window_extent()
+    (at, bottom), (_, top) = ax.transData.transform([(6.0, 0.4), (6.0, 0.6)])
+    assert box.x0 < at < box.x1 and (box.y0 > top or box.y1 < bottom)
