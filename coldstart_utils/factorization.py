@@ -206,8 +206,9 @@ def bridged(
     Z: Array, warm: Array, parts: Mapping[str, tuple[Array, Array]], reg: float
 ) -> dict[str, Callable[[Array, Array], Array]]:
     """Return for each of the `parts` (P, T [warm, t]) the scorer P[u]·t, t by the `bridge` on vectors Z [items, d]."""
+    K = Z @ Z.T
     return {
-        task: lambda users, items, P=P, T=T: P[users] @ bridge(Z @ Z.T, T, warm, items, reg).T
+        task: lambda users, items, P=P, T=T: P[users] @ bridge(K, T, warm, items, reg).T
         for task, (P, T) in parts.items()
     }
 
