@@ -100,44 +100,13 @@ def shallow(encoder: TextEncoder, layers: Sequence[int]) -> TextEncoder:
     return around(encoder, model)
 
 
-def traced(tower: ItemTower, rows: Array, layers: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
-    """Return the vectors of `rows` [n, d] and, per layer, the states of all their tokens [tokens, d], row after row.
-
-    Raises ColdstartError for a layer that is frozen or not there: a tower runs frozen layers once, when it is built.
-    """
-    import torch
-
-    depth = len(tower.model.encoder.layer)
-    if not set(layers) <= set(range(depth - len(tower._upper), depth)):
-        raise ColdstartError(f"layers: expected some of {depth - len(tower._upper)} to {depth - 1}, got {list(layers)}")
-    found: list[list[Tensor]] = [[] for _ in layers]
-    hooks = [
-        tower.model.encoder.layer[layer].register_forward_hook(lambda *call, to=to: to.append(call[2]))
-        for layer, to in zip(layers, found)
-    ]
-    try:
-        Z = tower.encode(rows)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    # The tower works from long texts to short ones, in chunks; its order is undone here.
-    lengths = tower.lengths[rows]
-    order = np.argsort(-lengths, kind="stable")
-    place = np.argsort(order, kind="stable")
-    states = []
-    for chunks in found:
-        texts = [own for chunk in chunks for own in chunk]
-        states.append(torch.cat([texts[n][: lengths[row]] for row, n in enumerate(place)]))
-    return Z, states
-
-
 def matched(tower: ItemTower, pairs: Sequence[tuple[int, int]]) -> tuple[list[int], list[Tensor], Module]:
     """Return what `student_loss` takes as `hidden`: for `pairs` (layer of the student, layer of the teacher) the
     former, the states of the teacher's `tower` over its catalogue, and linear maps that start as the identity."""
     import torch
 
     with torch.no_grad():
-        states = traced(tower, np.arange(len(tower.lengths)), [layer for _, layer in pairs])[1]
+        states = tower.traced(np.arange(len(tower.lengths)), [layer for _, layer in pairs])[1]
     maps = torch.nn.ModuleList([torch.nn.Linear(own.shape[1], own.shape[1]) for own in states])
     for own in maps:
         torch.nn.init.eye_(own.weight)
@@ -188,7 +157,7 @@ def student_loss(
     begins = ends - student.lengths
 
     def loss(rows: Array) -> Tensor:
-        Z, states = traced(student, rows, hidden[0] if hidden else ())
+        Z, states = student.traced(rows, hidden[0] if hidden else ())
         value = alpha * kernel_loss(Z, teacher[rows].to(Z.device))
         if alpha < 1:
             value = value + (1 - alpha) * bridge_loss(lambda _: Z, targets)(rows)
@@ -239,14 +208,16 @@ class StaticTable:
         # No offsets, no masks, no Python object per token: much of what a tokenizer's time goes to.
         return [own.ids for own in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
+    def _bags(self, texts: Sequence[str]) -> tuple[Array, Array]:
+        tokens = self._tokens(texts)
+        return self._row[np.concatenate([*tokens, []]).astype(int)], np.cumsum([0, *map(len, tokens)])
+
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Return the vectors of `texts` [n, d], of unit length, through which gradients flow."""
         import torch
 
-        tokens = self._tokens(texts)
-        starts = np.cumsum([0, *map(len, tokens)])[:-1]
-        rows = self._row[np.concatenate([*tokens, []]).astype(int)]
-        summed = self.model(torch.from_numpy(rows), torch.from_numpy(starts))
+        rows, ends = self._bags(texts)
+        summed = self.model(torch.from_numpy(rows), torch.from_numpy(ends[:-1]))
         return torch.nn.functional.normalize(summed)
 
     def learn(self, texts: Sequence[str], taught: Array, reg: float) -> None:
@@ -258,10 +229,8 @@ class StaticTable:
         if taught.shape != (len(texts), self._start.shape[1]):
             expected = (len(texts), self._start.shape[1])
             raise ColdstartError(f"taught: expected vectors of shape {expected}, got {taught.shape}")
-        tokens = self._tokens(texts)
-        columns = self._row[np.concatenate(tokens).astype(int)]
-        shape = len(tokens), len(self._start) + 1
-        counts = sparse.csr_matrix((np.ones(len(columns)), columns, np.cumsum([0, *map(len, tokens)])), shape)[:, :-1]
+        rows, ends = self._bags(texts)
+        counts = sparse.csr_matrix((np.ones(len(rows)), rows, ends), (len(texts), len(self._start) + 1))[:, :-1]
         B = unit_rows(counts @ sparse.diags_array(self._weight[:, 0]))
         start = B @ self._start
         scale = (start * taught).sum() / (start**2).sum()

@@ -88,6 +88,17 @@ def within_users(scorer: Scorer, pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"user": users, "auc": metrics.auc_within(pairs["label"], scorer(users, items)[u, i], u)})
 
 
+def chosen_and_liked(scorers: Mapping[str, Scorer], split: Split, pairs: pd.DataFrame, *, k: int = 20) -> pd.DataFrame:
+    """Return `evaluate` of the scorer 'chosen' on `split`, and beside it the `auc` by `within_users` of 'liked'.
+
+    The two questions of a recommender: which of the candidates somebody takes, and which of those taken they like.
+    `pairs` are as for `within_users`; those about the candidates are asked. Without 'liked', 'chosen' answers both.
+    """
+    asked = pairs[pairs["item"].isin(split.candidates)]
+    within = within_users(scorers.get("liked", scorers["chosen"]), asked)
+    return evaluate({"chosen": scorers["chosen"]}, split, k=k).drop(columns="model").merge(within, how="left")
+
+
 def tune(
     make: Callable[[Any], Scorer], settings: Sequence[Any], split: Split, *, metric: str = "ndcg", k: int = 20
 ) -> Any:

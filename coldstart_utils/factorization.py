@@ -136,20 +136,6 @@ def bridge(K: Array, targets: Array, warm: Array, new: Array, reg: float) -> Arr
     return across @ kernel_ridge(inside, targets, reg)
 
 
-def prior(V: Array, K: Array | None, warm: Array, new: Array, reg: float = 1.0, seed: int = 0) -> tuple[Array, Array]:
-    """Return what is believed of the factors of `new` items before feedback: mean [new, r] and covariance [r, r].
-
-    V [warm, r] are known factors. With content K [items, items] the mean is the `bridge`, the covariance that of its
-    misses on a random fifth of the warm items; with K=None both are those of V.
-    """
-    V = V.astype(float)
-    if K is None:
-        return np.tile(V.mean(axis=0), (len(new), 1)), np.atleast_2d(np.cov(V.T))
-    held = np.random.default_rng(seed).permutation(len(warm)) < max(2, len(warm) // 5)
-    missed = V[held] - bridge(K, V[~held], warm[~held], warm[held], reg)
-    return bridge(K, V, warm, new, reg), np.atleast_2d(np.cov(missed.T))
-
-
 def left_out(K: Array, targets: Array, warm: Array, reg: float) -> Array:
     """Return by how much a `bridge` misses each warm item that it did not learn from [warm, t], all in one solve.
 

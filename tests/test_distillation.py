@@ -135,7 +135,7 @@ def test_traced_states_are_those_of_the_model_row_by_row(encoder):
     tower = finetuning.ItemTower(encoder, TEXTS)
     rows = np.array([7, 0, 4])
     with torch.no_grad():
-        Z, (last,) = distillation.traced(tower, rows, (2,))
+        Z, (last,) = tower.traced(rows, (2,))
         for row, own in zip(rows, torch.split(last, tower.lengths[rows].tolist())):
             ids = encoder.tokenizer(TEXTS[row], return_tensors="pt")
             assert torch.allclose(own, encoder.model(**ids).last_hidden_state[0], atol=1e-5)
@@ -145,7 +145,7 @@ def test_traced_states_are_those_of_the_model_row_by_row(encoder):
 
 def test_a_frozen_layer_cannot_be_traced(encoder):
     with pytest.raises(ColdstartError, match=r"layers: expected some of 1 to 2, got \[0\]"):
-        distillation.traced(finetuning.ItemTower(encoder, TEXTS, frozen=1), ROWS, (0,))
+        finetuning.ItemTower(encoder, TEXTS, frozen=1).traced(ROWS, (0,))
 
 
 def taught(encoder, hidden):
@@ -156,7 +156,7 @@ def taught(encoder, hidden):
     matched = None
     if hidden:
         with torch.no_grad():
-            matched = (0, 1), distillation.traced(finetuning.ItemTower(encoder, TEXTS), ROWS, (1, 2))[1], projections
+            matched = (0, 1), finetuning.ItemTower(encoder, TEXTS).traced(ROWS, (1, 2))[1], projections
     loss = distillation.student_loss(tower, encoder.encode(TEXTS), targets, alpha=0.5, hidden=matched)
     return torch.nn.ModuleList([tower.model, projections]), loss
 

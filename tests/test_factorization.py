@@ -26,7 +26,6 @@ from coldstart_utils.factorization import (
     neighbour_scores,
     posterior,
     principal_scores,
-    prior,
     product_kernel,
     ridge,
     solve_rows,
@@ -618,26 +617,6 @@ def test_bridged_scores_are_the_teachers_where_content_is_each_items_own():
     scorers = bridged(np.eye(8), warm, parts, 1e-9)
     for task, (P, T) in parts.items():
         assert np.allclose(scorers[task](np.array([3, 5]), warm[:4]), P[[3, 5]] @ T[:4].T, atol=1e-6)
-
-
-# --- What is believed of a new item ---
-
-
-def test_a_prior_without_content_is_the_mean_of_the_known():
-    V, warm, new = rng().standard_normal((30, 4)), np.arange(30), np.arange(30, 35)
-    mean, covariance = prior(V, None, warm, new)
-    assert np.allclose(mean, V.mean(axis=0)) and mean.shape == (5, 4)
-    assert np.allclose(covariance, np.cov(V.T))
-
-
-def test_a_prior_from_content_is_the_bridge_and_as_wide_as_its_misses():
-    features = rng().standard_normal((220, 5))
-    warm, new, K = np.arange(200), np.arange(200, 220), features @ features.T
-    V = features[:200] @ rng(1).standard_normal((5, 3)) + rng(2).normal(scale=0.1, size=(200, 3))
-    mean, covariance = prior(V, K, warm, new, reg=0.1)
-    assert np.allclose(mean, bridge(K, V, warm, new, 0.1))
-    assert np.trace(covariance) < np.trace(prior(V, None, warm, new)[1]) / 20
-    assert np.diag(covariance) == pytest.approx(0.01, rel=0.5) and (np.linalg.eigvalsh(covariance) >= 0).all()
 
 
 # --- What is believed before a rating, and after ---------------------------------------------------------------------
