@@ -1,9 +1,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
+CHROMIUM := $(or $(COLDSTART_CHROMIUM),/usr/bin/chromium)
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n)
 ON_PATH := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup notebooks test test-fast lab figures bench clean
+.PHONY: help setup chromium notebooks test test-fast lab demo figures screenshots bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -11,16 +13,22 @@ help: ## list these targets
 setup: .venv/.installed ## make .venv and install the package, its pinned requirements, the model and the data
 notebooks: setup ## run the series in full; executed notebooks and HTML go to build/
 	$(BIN)/coldstart run
-test: setup ## lint, check what is generated, run every test
+test: setup chromium ## lint, check what is generated, run every test
 	$(ON_PATH) sh -ec 'ruff check; ruff format --check; coldstart refresh --check; pytest'
-test-fast: setup ## the tests without the notebooks
-	$(ON_PATH) pytest --ignore=tests/notebooks
+test-fast: setup ## the tests without the notebooks and the browser
+	$(ON_PATH) pytest --ignore=tests/notebooks --ignore=tests/browser
 lab: setup ## open the notebooks in JupyterLab
 	cd notebooks && $(ON_PATH) jupyter lab --KernelManager.transport_encryption=auto
+demo: setup ## serve the what-if panels of notebook 08 as a web page on this machine
+	$(ON_PATH) coldstart demo
 figures: setup ## run the series, then refresh navigation and README
 	$(BIN)/coldstart run && $(BIN)/coldstart refresh
+screenshots: setup chromium ## photograph the what-if panels in Chromium, into figures/
+	$(ON_PATH) COLDSTART_SCREENSHOTS=figures pytest tests/browser -k screenshots
 bench: .venv/.bench ## run each benchmark beside its peer
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+chromium: ## install the browser that the tests drive, if it is missing and this is Debian
+	@test -x "$(CHROMIUM)" || { $(AS_ROOT) apt-get update -qq; $(AS_ROOT) apt-get install -y --no-install-recommends chromium fonts-wqy-microhei; } || true
 clean: ## remove build/ and caches, not .venv
 	rm -rf build .pytest_cache .ruff_cache *.egg-info && find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -print0 | xargs -0 rm -rf
 

@@ -420,7 +420,7 @@ def item_texts(dataset: Dataset, columns: Sequence[str] | None = None) -> list[s
     chosen = [c for c in available if columns is None or c in columns] or available
     if not chosen:
         raise ColdstartError(f"{dataset.name}: its items have no text column; text methods need a .item file with one")
-    table = {c: dataset.items[c].map(_as_text).tolist() for c in chosen}
+    table = {c: dataset.items[c].map(as_text).tolist() for c in chosen}
     if "title" in table:
         table["title"] = [clean_title(title) for title in table["title"]]
     if "genres" in table:
@@ -435,7 +435,8 @@ def item_texts(dataset: Dataset, columns: Sequence[str] | None = None) -> list[s
     return texts
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Return a value of a column as it is written: a number without needless zeros, nothing for NaN."""
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:g}"
     return value
@@ -448,7 +449,7 @@ def token_features(
     rows, names = [], []
     for column in columns:
         if column in dataset.items:
-            for row, value in enumerate(dataset.items[column].map(_as_text)):
+            for row, value in enumerate(dataset.items[column].map(as_text)):
                 for token in filter(None, (part.strip() for part in value.split(separator))):
                     rows.append(row)
                     names.append(f"{column}={token}")

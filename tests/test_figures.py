@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,19 @@ FIGURES = Path(__file__).parents[1] / "figures"
 MANIFEST = json.loads((FIGURES / "manifest.json").read_text(encoding="utf-8"))
 
 
+# `make screenshots` takes them in a browser; they plot no data of their own.
+SCREENSHOTS = {f"08_{panel}_{width}" for panel in ("item", "user", "policy") for width in (1280, 1024)}
+
+
 def test_pictures_data_and_manifest_name_the_same_figures():
-    assert {p.stem for p in FIGURES.glob("*.png")} == {p.stem for p in FIGURES.glob("*.csv")} == set(MANIFEST)
+    pictures = {p.stem for p in FIGURES.glob("*.png")}
+    assert pictures - SCREENSHOTS == {p.stem for p in FIGURES.glob("*.csv")} == set(MANIFEST)
+
+
+@pytest.mark.parametrize("name", sorted(SCREENSHOTS))
+def test_a_screenshot_is_as_wide_as_its_window(name):
+    picture = (FIGURES / f"{name}.png").read_bytes()
+    assert int.from_bytes(picture[16:20], "big") == int(re.search(r"\d+$", name)[0])
 
 
 @pytest.mark.parametrize("name", MANIFEST)

@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from typer.testing import CliRunner
+from voila.app import Voila
 
 import coldstart_utils
 from coldstart_utils import pages, runner
@@ -327,7 +329,38 @@ def test_data_install(monkeypatch, code):
     assert outcome.exit_code == code and ("pip could not install" in outcome.output) == bool(code)
 
 
+def test_demo_serves_the_panels_on_loopback_only(monkeypatch):
+    servers, before = [], dict(os.environ)
+    monkeypatch.setattr(Voila, "start", lambda server: servers.append(server))
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # Voila would take over how pytest ends
+    monkeypatch.setattr(os, "environ", dict(before))
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    outcome = coldstart("demo", "--port", "8911")
+    assert outcome.exit_code == 0, outcome.output
+    (server,) = servers
+    assert (server.ip, server.port, server.port_retries, server.open_browser) == ("127.0.0.1", 8911, 0, False)
+    page = nbformat.read(server.notebook_path, as_version=4)
+    assert "whatif.panels" in page.cells[-1].source
+    assert server.voila_configuration.file_allowlist == []
+    assert os.environ["OMP_NUM_THREADS"] == "2"  # eight cores for four visitors
+
+
+def test_a_taken_port_is_told_in_one_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        outcome = coldstart("demo", "--port", port)
+    assert outcome.exit_code == 1
+    assert outcome.output == f"coldstart: port {port}: in use already; name another, such as --port {port + 1}\n"
+
+
+def test_demo_without_voila_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "voila.app", None)
+    outcome = coldstart("demo")
+    assert outcome.exit_code == 1
+    assert outcome.output.startswith("coldstart: voila") and "coldstart-utils[serve]" in outcome.output
+
+
 def test_help_does_not_wait_for_papermill():
-    late = "{'papermill', 'nbconvert', 'nbformat', 'torch'}"
+    late = "{'papermill', 'nbconvert', 'nbformat', 'torch', 'voila'}"
     code = f"import sys, coldstart_utils.runner; sys.exit(', '.join({late} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr.strip() == ""
