@@ -31,3 +31,8 @@ def write_atomic(tmp_path):
         return folder
 
     return write
+
+
+def pytest_collection_modifyitems(items):
+    """Browser tests come last: Playwright's event loop runs on beside them, and other tests have loops of their own."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
