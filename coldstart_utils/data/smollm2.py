@@ -5,6 +5,7 @@ It stands beside its products, not among the modules: nothing else needs a decod
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from coldstart_utils.datasets import small_model
-from coldstart_utils.runtime import ColdstartError
+from coldstart_utils.runtime import ColdstartError, cache_dir, written_aside
 
 Array = np.ndarray
 
@@ -86,6 +87,12 @@ class Generator:
             columns[ask.__name__] = np.concatenate(own)
             columns[f"{ask.__name__}, film alone"] = pd.Series(np.concatenate(alone), asked)[pairs["item"]].to_numpy()
         return pd.DataFrame(columns)
+
+    @staticmethod
+    def keep(table: pd.DataFrame, name: str) -> None:
+        """Write `table` into the cache folder as `name`.tsv, in the form in which the package keeps it."""
+        with written_aside(cache_dir() / f"{name}.tsv") as path:
+            table.to_csv(path, sep="\t", index=False, quoting=csv.QUOTE_NONE, float_format="%.5f")
 
     def _tokens(self, texts: Sequence[str], side: str) -> Any:
         options = {"return_tensors": "pt", "padding": True, "padding_side": side, "add_special_tokens": False}
