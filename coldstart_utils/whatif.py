@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import html
-import importlib.resources
 import io
 import json
 import operator
@@ -140,6 +139,7 @@ def prepare(dataset: datasets.Dataset, encoder: TextEncoder) -> World:
     known = {c: sorted({token for value in items[c] for token in datasets.as_text(value).split()})
              for c in ("genres", "year") if c in items}  # fmt: skip
     features, centre = _features(known, items, texts), texts[0].mean(axis=0)
+    vectors = unit_rows(texts[0] - centre)
     warm, fold = np.flatnonzero(np.diff(X.tocsc().indptr)), np.random.default_rng(0).permutation(len(items)) % FOLDS
     models, points = [], np.zeros((len(items), 2))
     for left_out in (FOLDS, *range(FOLDS)):
@@ -161,7 +161,7 @@ def prepare(dataset: datasets.Dataset, encoder: TextEncoder) -> World:
     absent, tail = {"title", "year", "genres", "age", "occupation"} - {*items, *attributes}, np.zeros(len(items), bool)
     try:
         tail[longtail.popularity_bands(np.asarray(X.sum(axis=0)).ravel())["tail"]] = True
-        bench = _bench(X, features, unit_rows(texts[0] - centre), tail)
+        bench = _bench(X, features, vectors, tail)
     except ColdstartError as error:
         bench, absent = None, absent | {f"policy ({error})"}
     bar.update()
@@ -170,7 +170,7 @@ def prepare(dataset: datasets.Dataset, encoder: TextEncoder) -> World:
     members = pd.concat({kind: pd.get_dummies(groups[kind], dtype=float) for kind in groups}, axis=1)
     users = _belief(unit_rows(U) / 2, np.flatnonzero(U.any(axis=1)), profile, V, points)
     return World(
-        dataset, live, row, list(row), body, known, centre, unit_rows(texts[0] - centre), fold,
+        dataset, live, row, list(row), body, known, centre, vectors, fold,
         [*models[1:], models[0]], points, users, groups, members, recall, tail, bench, absent, notes,
     )  # fmt: skip
 
@@ -535,7 +535,7 @@ def _variety(alike: Array) -> float:
 # --- Pictures --------------------------------------------------------------------------------------------------------
 
 WIDTH, HEIGHT, DPI = 860, 460, 100
-LABELS = json.loads((importlib.resources.files("coldstart_utils") / "data" / "whatif.json").read_text(encoding="utf-8"))
+LABELS = json.loads(datasets.package_file("whatif.json").read_text(encoding="utf-8"))
 COLOUR_OF = {"popularity": GREY, "prior": SKY, "films": BLUE, "sentence": GREEN}
 # By file: matplotlib's own list does not know of a font that was installed after it was made.
 CHINESE = [path for path in font_manager.findSystemFonts() if re.search("(?i)cjk|simhei|msyh|pingfang|wqy", path)][:1]
@@ -818,15 +818,17 @@ class View(widgets.VBox):
         if (film := self.controls["pick"].value) not in self.world.row:
             self.match(film)
             return
-        left = {other: [one for one in self.state[other] if one != film] for other in ("liked", "disliked")}
-        self.become(self.state | left | {key: [*left[key], film]})
+        left = self.without(film)
+        self.become(left | {key: [*left[key], film]})
         self.controls["pick"].value = ""
 
     def remove(self) -> None:
         """Take the selected film out of those liked and disliked."""
-        film = self.controls["chosen"].value
-        left = {key: [one for one in self.state[key] if one != film] for key in ("liked", "disliked")}
-        self.become(self.state | left)
+        self.become(self.without(self.controls["chosen"].value))
+
+    def without(self, film: str) -> State:
+        """Return the state with the film neither liked nor disliked."""
+        return self.state | {key: [one for one in self.state[key] if one != film] for key in ("liked", "disliked")}
 
     def redraw(self) -> None:
         """Draw now, or once after a burst."""

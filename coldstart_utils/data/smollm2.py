@@ -24,13 +24,13 @@ class Generator:
     def __init__(self) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        place = {"pretrained_model_name_or_path": small_model().parent, "gguf_file": small_model().name}
+        path = small_model()
         try:
             self.tokenizer, self.model = (
-                kind.from_pretrained(**place) for kind in (AutoTokenizer, AutoModelForCausalLM)
+                kind.from_pretrained(path.parent, gguf_file=path.name) for kind in (AutoTokenizer, AutoModelForCausalLM)
             )
         except ImportError:
-            raise ColdstartError(f"{small_model()}: to read it, `pip install 'coldstart-utils[generate]'`") from None
+            raise ColdstartError(f"{path}: to read it, `pip install 'coldstart-utils[generate]'`") from None
 
     def chat(self, question: str) -> str:
         """Return the question in the form that the model was taught, up to where its answer begins."""
