@@ -183,7 +183,10 @@ class StaticTable:
     def __init__(self, encoder: TextEncoder, texts: Sequence[str]) -> None:
         import torch
 
-        self._tokenizer = encoder.tokenizer.backend_tokenizer
+        # The tokenizer's file, and whoever tokenized last, may have set it to pad and to cut.
+        self._tokenizer = copy.deepcopy(encoder.tokenizer.backend_tokenizer)
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
         tokens = self._tokens(texts)
         vocabulary, frequency = np.unique(np.concatenate([*map(np.unique, tokens), []]), return_counts=True)
         if not len(vocabulary):

@@ -38,8 +38,9 @@ from coldstart_utils.runtime import ColdstartError, written_aside
 
 CELL_TIMEOUT = 1800
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-# Threads that spin while they wait for one another cost a machine that does other work too several times the seconds.
-WAIT_ASLEEP = {"OMP_WAIT_POLICY": "passive", "OPENBLAS_THREAD_TIMEOUT": "4"}
+# Threads that spin for long while they wait for one another cost a machine that does other work too up to ten times the
+# seconds; threads that sleep at once, half as much again when steps are small. So: some microseconds, then sleep.
+WAIT_BRIEFLY = {"GOMP_SPINCOUNT": "10000", "OPENBLAS_THREAD_TIMEOUT": "4"}
 DEMO = Path(__file__).parent / "data" / "demo"
 VISITORS = 4  # who share the cores of the demo
 PAGE_POLICY = (
@@ -122,7 +123,7 @@ def assign_parameters(paths: list[Path], given: dict[str, Any]) -> list[dict[str
 def kernel_environment(jobs: int, figures: Path | None) -> dict[str, str]:
     """Return the environment for kernels of which `jobs` share the machine and which save figures in `figures`."""
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    environment = dict.fromkeys(THREAD_VARIABLES, threads) | WAIT_ASLEEP | dict(os.environ)
+    environment = dict.fromkeys(THREAD_VARIABLES, threads) | WAIT_BRIEFLY | dict(os.environ)
     environment.pop("COLDSTART_FIGURES", None)
     if figures:
         environment["COLDSTART_FIGURES"] = str(figures)

@@ -209,6 +209,15 @@ def test_a_text_is_the_weighted_sum_of_its_tokens(encoder):
     assert np.array_equal(found[1], np.zeros(32))
 
 
+def test_a_table_reads_whole_texts_however_the_tokenizer_is_set(encoder):
+    expected = distillation.StaticTable(encoder, TEXTS).encode(TEXTS).detach()
+    tokenizer = encoder.tokenizer.backend_tokenizer
+    tokenizer.enable_padding(length=12)
+    tokenizer.enable_truncation(1)
+    found = distillation.StaticTable(encoder, TEXTS).encode(TEXTS).detach()
+    assert torch.equal(found, expected)
+
+
 def test_a_table_learns_its_teacher_in_closed_form(encoder):
     texts = [f"{a} {b}" for a, b in pairwise(WORDS)]
     table, untaught = (distillation.StaticTable(encoder, texts) for _ in range(2))
