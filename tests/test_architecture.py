@@ -19,17 +19,19 @@ FLOORS = {
     1: {"datasets", "splits", "fast"},
     2: {"encoders", "context", "factorization", "finetuning", "distillation", "longtail"},
     3: {"evaluation", "plotting", "pages"},
-    4: {"whatif", "runner"},
+    4: {"whatif", "panels", "runner"},
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 # An item tower is the encoder trained further: it pools as the encoder does.
 SIDEWAYS = {("context", "encoders"), ("finetuning", "encoders"), ("distillation", "finetuning")}
 # A student is a tower of fewer layers or a ridge solution, around the tokenizer of its teacher.
 SIDEWAYS |= {("distillation", "encoders"), ("distillation", "factorization")}
+# The pictures and widgets of a function stand apart from it.
+SIDEWAYS |= {("panels", "whatif")}
 RESERVED = {
     "torch": {"encoders", "finetuning", "distillation"},
     "transformers": {"encoders", "finetuning", "distillation"},
-    "ipywidgets": {"whatif"},
+    "ipywidgets": {"panels"},
     "papermill": {"runner"},
 }
 LAZY = {"torch", "transformers", "papermill"}
@@ -103,7 +105,7 @@ def test_the_rules_would_notice_a_breach():
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    names = [f"coldstart_utils.{name}" for name in MODULES if name not in ("runner", "whatif")]
+    names = [f"coldstart_utils.{name}" for name in MODULES if name not in ("runner", "panels")]
     code = f"import sys, {', '.join(names)}; print(*sorted(sys.modules.keys() & {LAZY!r}))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == []

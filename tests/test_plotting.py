@@ -1,4 +1,4 @@
-"""plotting and whatif: figures are kept with their data or not at all; panels redraw and tell errors."""
+"""plotting and panels: figures are kept with their data or not at all; panels redraw and tell errors."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from coldstart_utils import plotting, runtime, whatif
+from coldstart_utils import panels, plotting, runtime
 from coldstart_utils.runtime import ColdstartError
 
 FRAME = pd.DataFrame({"model": ["a", "b"], "mean": [0.1, 0.2], "low": [0.05, 0.15], "high": [0.15, 0.25]})
@@ -80,7 +80,7 @@ def test_a_panel_redraws_when_a_control_moves():
     def bars(k):
         return plotting.intervals(FRAME.assign(high=k), title=f"k = {k}", xlabel="x")
 
-    panel = whatif.Panel(bars, {"k": slider}, caption="bars")
+    panel = panels.Panel(bars, {"k": slider}, caption="bars")
     before = bytes(panel.image.value)
     slider.value = 3
     assert before.startswith(PNG)
@@ -95,7 +95,7 @@ def test_a_panel_tells_an_error_escaped_and_keeps_the_picture():
         return draw()
 
     typed = widgets.Text("fine")
-    panel = whatif.Panel(picky, {"text": typed}, caption="picky")
+    panel = panels.Panel(picky, {"text": typed}, caption="picky")
     before = bytes(panel.image.value)
     typed.value = "<script>"
     assert "&lt;script&gt;" in panel.status.value
@@ -105,10 +105,10 @@ def test_a_panel_tells_an_error_escaped_and_keeps_the_picture():
 
 
 def test_without_a_kernel_a_panel_is_a_picture_and_a_line():
-    bundle, _ = whatif.Panel(draw, {"k": widgets.IntSlider()}, caption="two dots")._repr_mimebundle_()
+    bundle, _ = panels.Panel(draw, {"k": widgets.IntSlider()}, caption="two dots")._repr_mimebundle_()
     assert bundle["text/plain"] == "two dots"
     assert "image/png" in bundle
-    picture, about = whatif.Panel(draw, {"k": widgets.IntSlider()}, caption="two dots")._repr_mimebundle_()
+    picture, about = panels.Panel(draw, {"k": widgets.IntSlider()}, caption="two dots")._repr_mimebundle_()
     assert about["image/png"]["width"] == plotting.shown_width(base64.b64decode(picture["image/png"])) == 760
 
 
@@ -128,7 +128,7 @@ def test_rows_of_one_name_stay_apart_without_panels():
 
 def test_a_panel_tells_any_error():
     typed = widgets.IntText(1)
-    panel = whatif.Panel(lambda n: (1 / n, draw())[1], {"n": typed}, caption="inverse")
+    panel = panels.Panel(lambda n: (1 / n, draw())[1], {"n": typed}, caption="inverse")
     typed.value = 0
     assert "ZeroDivisionError: division by zero" in panel.status.value
 

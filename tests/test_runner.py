@@ -340,7 +340,7 @@ def test_demo_serves_the_panels_on_loopback_only(monkeypatch):
     (server,) = servers
     assert (server.ip, server.port, server.port_retries, server.open_browser) == ("127.0.0.1", 8911, 0, False)
     page = nbformat.read(server.notebook_path, as_version=4)
-    assert "whatif.panels" in page.cells[-1].source
+    assert "panels.Panels" in page.cells[-1].source
     assert server.voila_configuration.file_allowlist == []
     assert os.environ["OMP_NUM_THREADS"] == "2"  # eight cores for four visitors
 

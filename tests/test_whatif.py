@@ -16,7 +16,7 @@ from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from scipy import sparse
 
-from coldstart_utils import factorization, whatif
+from coldstart_utils import factorization, panels, whatif
 from coldstart_utils.datasets import attach_expansion, best_known, read_atomic
 from coldstart_utils.plotting import png
 from coldstart_utils.runtime import ColdstartError
@@ -56,8 +56,8 @@ def world(ml100k):
 
 
 @pytest.fixture
-def panels(world):
-    return whatif.panels(world, scene=json.dumps({"item": {"film": FARGO, "k": 3}}))
+def opened(world):
+    return panels.Panels(world, scene=json.dumps({"item": {"film": FARGO, "k": 3}}))
 
 
 def told(widget):
@@ -230,23 +230,23 @@ def test_films_change_hands_between_two_pinned_policies(world):
 )
 def test_a_state_that_does_not_fit_is_told_in_a_sentence(world, kind, state, expected):
     with pytest.raises(ColdstartError, match=re.escape(expected)):
-        whatif.FUNCTIONS[kind](world, state)
+        panels.FUNCTIONS[kind](world, state)
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_whatever_is_typed_breaks_nothing_and_is_escaped(world, panels, text):
+def test_whatever_is_typed_breaks_nothing_and_is_escaped(world, opened, text):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        panels.views["item"].become({**whatif.START["item"], "title": text, "description": text, "year": text[:9]})
-        panels.views["item"].draw_words()
-        panels.views["user"].controls["sentence"].value = text
-        panels.views["item"].controls["film"].value = text
-    assert not panels.views["user"].fault.value
-    assert text == "" or "catalogue" in told(panels.views["item"].fault) or "match" in told(panels.views["item"].fault)
-    shown = [w.value for v in panels.views.values() for w in (v.lists, v.words, v.status, v.fault)]
-    assert "<img" not in "".join([*shown, panels.address.value])
-    panels.take(panels.written())
-    assert "read" in told(panels.fault)
+        opened.views["item"].become({**whatif.START["item"], "title": text, "description": text, "year": text[:9]})
+        opened.views["item"].draw_words()
+        opened.views["user"].controls["sentence"].value = text
+        opened.views["item"].controls["film"].value = text
+    assert not opened.views["user"].fault.value
+    assert text == "" or "catalogue" in told(opened.views["item"].fault) or "match" in told(opened.views["item"].fault)
+    shown = [w.value for v in opened.views.values() for w in (v.lists, v.words, v.status, v.fault)]
+    assert "<img" not in "".join([*shown, opened.address.value])
+    opened.take(opened.written())
+    assert "read" in told(opened.fault)
 
 
 def test_film_names_are_escaped_and_drawn_letter_by_letter(ml100k):
@@ -255,13 +255,13 @@ def test_film_names_are_escaped_and_drawn_letter_by_letter(ml100k):
     evil = whatif.prepare(best_known(replace(ml100k, items=items), 200), Words())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        view = whatif.panels(evil).views["user"]
-        whatif.picture(evil, "user", whatif.new_user(evil, {})).canvas.draw()
+        view = panels.Panels(evil).views["user"]
+        panels.picture(evil, "user", whatif.new_user(evil, {})).canvas.draw()
     assert "&lt;b&gt;$x_1$" in view.lists.value and "<b>$" not in view.lists.value
 
 
 def test_a_saved_picture_has_its_title_too(world):
-    saved = [png(whatif.picture(world, "item", whatif.new_item(world, {"film": FARGO, "k": k}))) for k in (3, 5)]
+    saved = [png(panels.picture(world, "item", whatif.new_item(world, {"film": FARGO, "k": k}))) for k in (3, 5)]
     heads = [matplotlib.image.imread(io.BytesIO(picture))[:60] for picture in saved]
     assert heads[0].shape == heads[1].shape and (heads[0] != heads[1]).any()
 
@@ -269,16 +269,16 @@ def test_a_saved_picture_has_its_title_too(world):
 # --- Views
 
 
-def test_controls_set_the_state_and_the_picture_follows(panels):
-    view = panels.views["item"]
+def test_controls_set_the_state_and_the_picture_follows(opened):
+    view = opened.views["item"]
     before, size = bytes(view.image.value), bytes(view.image.value)[16:24]
     view.controls["k"].value = 12
     assert view.state["k"] == 12 and "12 choices revealed" in told(view.status)
     assert bytes(view.image.value) != before and bytes(view.image.value)[16:24] == size
 
 
-def test_typing_part_of_a_name_changes_nothing_but_a_sentence(panels):
-    view = panels.views["item"]
+def test_typing_part_of_a_name_changes_nothing_but_a_sentence(opened):
+    view = opened.views["item"]
     view.controls["film"].value = "Alie"
     assert view.state["film"] == FARGO and "match" in told(view.fault)
     view.controls["film"].value = ALIEN
@@ -286,8 +286,8 @@ def test_typing_part_of_a_name_changes_nothing_but_a_sentence(panels):
     assert view.controls["description"].value.startswith("The crew") and not view.fault.value
 
 
-def test_undo_takes_back_a_step_and_reset_all(panels):
-    view = panels.views["item"]
+def test_undo_takes_back_a_step_and_reset_all(opened):
+    view = opened.views["item"]
     for letter in ("R", "Ro", "Rob"):
         view.controls["title"].value = letter
     view.controls["year"].value = "1990"
@@ -303,8 +303,8 @@ def test_undo_takes_back_a_step_and_reset_all(panels):
     assert view.state["title"] == "other"
 
 
-def test_films_are_liked_disliked_and_removed(panels):
-    view = panels.views["user"]
+def test_films_are_liked_disliked_and_removed(opened):
+    view = opened.views["user"]
     for name, button in ((ALIEN, "like"), (FARGO, "dislike"), (ALIEN, "dislike")):
         view.controls["pick"].value = name
         view.buttons[button].click()
@@ -317,14 +317,14 @@ def test_films_are_liked_disliked_and_removed(panels):
     assert "nothing in the catalogue" in told(view.fault) and view.state["liked"] == []
 
 
-def test_a_fault_stays_until_the_next_good_draw(panels, monkeypatch):
-    view = panels.views["policy"]
+def test_a_fault_stays_until_the_next_good_draw(opened, monkeypatch):
+    view = opened.views["policy"]
     before = bytes(view.image.value)
 
     def broken(world, state):
         raise KeyError("<b>lost")
 
-    monkeypatch.setitem(whatif.FUNCTIONS, "policy", broken)
+    monkeypatch.setitem(panels.FUNCTIONS, "policy", broken)
     view.controls["text"].value = 0.5
     assert "KeyError" in told(view.fault) and "<b>lost" not in view.fault.value
     assert bytes(view.image.value) == before
@@ -333,9 +333,9 @@ def test_a_fault_stays_until_the_next_good_draw(panels, monkeypatch):
     assert view.fault.value == "" and bytes(view.image.value) != before
 
 
-def test_a_burst_is_drawn_at_once_and_once_after(panels, monkeypatch):
-    view, drawn = panels.views["policy"], []
-    monkeypatch.setitem(whatif.FUNCTIONS, "policy", lambda w, s: drawn.append(s["popularity"]) or whatif.policy(w, s))
+def test_a_burst_is_drawn_at_once_and_once_after(opened, monkeypatch):
+    view, drawn = opened.views["policy"], []
+    monkeypatch.setitem(panels.FUNCTIONS, "policy", lambda w, s: drawn.append(s["popularity"]) or whatif.policy(w, s))
 
     async def burst():
         for step in range(1, 11):
@@ -349,47 +349,47 @@ def test_a_burst_is_drawn_at_once_and_once_after(panels, monkeypatch):
     assert drawn == [0.05, 0.5]
 
 
-def test_both_languages_name_every_control(panels):
-    english = {w.description for v in panels.views.values() for w in (v.controls | v.buttons).values()}
-    panels.language.value = "zh"
-    chinese = {w.description for v in panels.views.values() for w in (v.controls | v.buttons).values()}
+def test_both_languages_name_every_control(opened):
+    english = {w.description for v in opened.views.values() for w in (v.controls | v.buttons).values()}
+    opened.language.value = "zh"
+    chinese = {w.description for v in opened.views.values() for w in (v.controls | v.buttons).values()}
     assert len(english) == len(chinese) and not english & chinese
     assert all(re.search("[\u4e00-\u9fff]|^[AB]$", text) for text in chinese)
-    assert "已绘制" in panels.views["policy"].status.value and panels.tab.titles[0] == "新物品"
-    assert all(len(pair) == 2 and all(pair) for pair in whatif.LABELS.values())
+    assert "已绘制" in opened.views["policy"].status.value and opened.tab.titles[0] == "新物品"
+    assert all(len(pair) == 2 and all(pair) for pair in panels.LABELS.values())
 
 
-def test_a_scene_is_written_and_read(world, panels):
-    panels.views["policy"].controls["text"].value = 0.5
-    panels.views["policy"].buttons["A"].click()
-    panels.write.click()
-    scene = json.loads(panels.scene.value)
+def test_a_scene_is_written_and_read(world, opened):
+    opened.views["policy"].controls["text"].value = 0.5
+    opened.views["policy"].buttons["A"].click()
+    opened.write.click()
+    scene = json.loads(opened.scene.value)
     assert scene["item"] == {"film": FARGO, "k": 3} and "user" not in scene
     assert scene["policy"]["A"]["text"] == 0.5
-    link = re.search(r'href="\?scene=([^"]+)"', panels.address.value)[1]
-    for text in (panels.scene.value, link):
-        again = whatif.panels(world, scene=text)
-        assert {k: v.state for k, v in again.views.items()} == {k: v.state for k, v in panels.views.items()}
+    link = re.search(r'href="\?scene=([^"]+)"', opened.address.value)[1]
+    for text in (opened.scene.value, link):
+        again = panels.Panels(world, scene=text)
+        assert {k: v.state for k, v in again.views.items()} == {k: v.state for k, v in opened.views.items()}
 
 
-def test_a_scene_that_cannot_be_read_is_told(world, panels):
+def test_a_scene_that_cannot_be_read_is_told(world, opened):
     for text, expected in (("{", "expected JSON"), ('{"nobody": {}}', "expected an object"), ("[1]", "an object")):
-        assert expected in told(whatif.panels(world, scene=text).fault)
-    panels.scene.value = '{"item": {"film": "<script>"}}'
-    panels.read.click()
-    assert "in the catalogue" in told(panels.fault) and "<script>" not in panels.fault.value
-    assert panels.views["item"].state["film"] == FARGO
+        assert expected in told(panels.Panels(world, scene=text).fault)
+    opened.scene.value = '{"item": {"film": "<script>"}}'
+    opened.read.click()
+    assert "in the catalogue" in told(opened.fault) and "<script>" not in opened.fault.value
+    assert opened.views["item"].state["film"] == FARGO
 
 
 def test_the_address_of_a_page_holds_the_scene(monkeypatch):
     monkeypatch.delenv("QUERY_STRING", raising=False)
-    assert whatif.scene_from_address() == ""
+    assert panels.scene_from_address() == ""
     monkeypatch.setenv("QUERY_STRING", "scene=%7B%22item%22%3A%20%7B%22k%22%3A%203%7D%7D&x=1")
-    assert whatif.scene_from_address() == '{"item": {"k": 3}}'
+    assert panels.scene_from_address() == '{"item": {"k": 3}}'
 
 
-def test_without_a_kernel_the_picture_and_a_line_stand_there(panels):
-    data, metadata = panels._repr_mimebundle_()
+def test_without_a_kernel_the_picture_and_a_line_stand_there(opened):
+    data, metadata = opened._repr_mimebundle_()
     output = new_output("display_data", data=data, metadata=metadata)
     del output.data["application/vnd.jupyter.widget-view+json"]  # the runner drops what needs a kernel
     page, _ = HTMLExporter().from_notebook_node(new_notebook(cells=[new_code_cell("panels", outputs=[output])]))
@@ -414,7 +414,7 @@ def catalogue(write_atomic, *, rich):
 
 def test_a_catalogue_of_one_text_has_the_controls_that_make_sense(write_atomic):
     world = whatif.prepare(catalogue(write_atomic, rich=False), Words())
-    shown = whatif.panels(world)
+    shown = panels.Panels(world)
     assert set(shown.views["item"].controls) == {"film", "description", "k"}
     assert set(shown.views["user"].controls) == {"pick", "chosen", "sentence"}
     assert "has no age, genres, occupation, title, year" in told(shown.fault)
@@ -426,7 +426,7 @@ def test_a_catalogue_of_one_text_has_the_controls_that_make_sense(write_atomic):
 
 def test_occupations_alone_are_offered(write_atomic):
     world = whatif.prepare(catalogue(write_atomic, rich=True), Words())
-    view = whatif.panels(world).views["user"]
+    view = panels.Panels(world).views["user"]
     assert view.controls["occupation"].options == ("", "cook", "smith") and "age" not in view.controls
     view.controls["occupation"].value = "cook"
     assert "Drawn" in told(view.status) and not view.fault.value
@@ -440,7 +440,7 @@ def test_items_without_text_are_refused(write_atomic):
 
 def test_a_catalogue_without_a_tail_has_no_policies(world):
     bare = replace(world, bench=None, notes="no tail here")
-    shown = whatif.panels(bare, scene='{"policy": {"text": 0.5}}')
+    shown = panels.Panels(bare, scene='{"policy": {"text": 0.5}}')
     assert list(shown.views) == ["item", "user"] and told(shown.fault) == "no tail here"
     with pytest.raises(ColdstartError, match="no tail here"):
         whatif.policy(bare, {})
