@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import importlib.metadata
 import importlib.resources
+import logging
 import os
 import re
 import zipfile
@@ -23,6 +24,7 @@ from scipy import sparse
 
 from .runtime import ColdstartError, cache_dir, written_aside
 
+log = logging.getLogger("coldstart")
 TYPES = ("token", "token_seq", "float", "float_seq")
 # Data sets name the same thing differently; the chapters know one name for each.
 ALIASES = {"movie_title": "title", "release_year": "year", "class": "genres", "genre": "genres", "categories": "genres"}
@@ -346,13 +348,13 @@ def liked_pairs(dataset: Dataset, seed: int = 0) -> pd.DataFrame:
 
 
 def best_known(dataset: Dataset, n: int) -> Dataset:
-    """Return the catalogue of the `n` most chosen items alone (all, if it has no more), for a first look or a large
-    one. Users stay.
-    """
+    """Return the catalogue of the `n` most chosen items, with all its users, and say so; or all, if it has no more."""
     if n >= dataset.n_items:
         return dataset
     counts = np.bincount(dataset.interactions["item"], minlength=dataset.n_items)
     kept = np.sort(np.argsort(-counts, kind="stable")[:n])
+    share = 100 * counts[kept].sum() / counts.sum()
+    log.warning("%s: the best-known %s of %s items, with %.0f %% of all choices", dataset.name, n, len(counts), share)
     place = pd.Series(np.arange(n), kept)
     interactions, links = (
         table[table["item"].isin(kept)].assign(item=lambda rows: rows["item"].map(place)).reset_index(drop=True)
