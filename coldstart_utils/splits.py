@@ -140,15 +140,17 @@ def k_shot_items(
 ) -> Split:
     """Hide a random `fraction` of the items, reveal k random ratings of each as `support`, ask for the rest.
 
-    With k=0 this is `cold_items` with the same cold items, chosen `among` those given. Raises ColdstartError if k is
-    negative or a side is empty.
+    An item that has revealed all it had is not ranked: nobody is left who could want it. With k=0 this is `cold_items`
+    with the same cold items, chosen `among` those given. Raises ColdstartError if k is negative or a side is empty.
     """
     if k < 0:
         raise ColdstartError(f"k: expected 0 or more, got {k}")
     cold = cold_items(matrix, seed, fraction=fraction, among=among)
     rng = np.random.default_rng([seed, 1])
     support = _reveal(sparse.csr_matrix(cold.test.T), k, rng).T.tocsr()
-    return _split("k_shot_items", seed, cold.train, _subtract(cold.test, support), cold.candidates, support)
+    test = _subtract(cold.test, support)
+    shown, asked = (np.diff(part.tocsc().indptr)[cold.candidates] > 0 for part in (support, test))
+    return _split("k_shot_items", seed, cold.train, test, cold.candidates[asked | ~shown], support)
 
 
 def k_shot_either(side: str, matrix: sparse.csr_matrix, seed: int, *, k: int) -> tuple[Split, sparse.csr_matrix]:
