@@ -38,8 +38,7 @@ from coldstart_utils.runtime import ColdstartError, written_aside
 
 CELL_TIMEOUT = 1800
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-# Threads that spin for long while they wait for one another cost a machine that does other work too up to ten times the
-# seconds; threads that sleep at once, half as much again when steps are small. So: some microseconds, then sleep.
+# Threads that spin long cost a busy machine many times the seconds; those that sleep at once cost small steps half.
 WAIT_BRIEFLY = {"GOMP_SPINCOUNT": "10000", "OPENBLAS_THREAD_TIMEOUT": "4"}
 DEMO = Path(__file__).parent / "data" / "demo"
 VISITORS = 4  # who share the cores of the demo
