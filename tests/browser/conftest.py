@@ -4,7 +4,7 @@ import statistics
 
 import nbformat
 import pytest
-from driver import chromium, demo, lab, panels_or_fault, run_all
+from driver import chromium, demo, fresh, lab, panels_or_fault, run_all
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import expect, sync_playwright
 
@@ -93,6 +93,15 @@ def demo_page(browser, served):
     page.goto(served.url, wait_until="commit")
     expect(page.locator("#loading_text")).to_contain_text("language model")
     panels_or_fault(page)
+    # Seen once in three runs: the first box that is touched never reaches the kernel, and a second load mends it.
+    for _ in range(2):
+        fresh(page, "item").get_by_label("A real one as new").fill("no such film")
+        try:
+            expect(page.locator("[role=alert]", has_text="no such film").first).to_be_visible(timeout=15_000)
+            break
+        except AssertionError:
+            page.reload(wait_until="commit")
+            panels_or_fault(page)
     yield page
     page.close(run_before_unload=True)
 
