@@ -1,6 +1,7 @@
 """One browser for all tests, and servers of which most tests share one."""
 
 import statistics
+import warnings
 
 import nbformat
 import pytest
@@ -100,6 +101,7 @@ def demo_page(browser, served):
             expect(page.locator("[role=alert]", has_text="no such film").first).to_be_visible(timeout=15_000)
             break
         except AssertionError:
+            warnings.warn("the demo's first box never reached the kernel; its page is loaded again", stacklevel=1)
             page.reload(wait_until="commit")
             panels_or_fault(page)
     yield page
