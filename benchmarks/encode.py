@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.table import Table
 from sentence_transformers import SentenceTransformer
 
-from coldstart_utils.datasets import item_texts, load_dataset
-from coldstart_utils.encoders import TextEncoder, model_path, pool
+from coldstart_utils.catalogue.features import item_texts
+from coldstart_utils.catalogue.sources import load_dataset
+from coldstart_utils.language.encoders import TextEncoder, model_path, pool
 
 Array = np.ndarray
 Encode = Callable[[Sequence[str]], Array]

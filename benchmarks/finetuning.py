@@ -22,8 +22,10 @@ from rich.console import Console
 from rich.table import Table
 from transformers import BertForSequenceClassification
 
-from coldstart_utils import context, datasets, factorization, finetuning
-from coldstart_utils.encoders import TextEncoder
+from coldstart_utils.catalogue import features, sources
+from coldstart_utils.language import context, finetuning, towers
+from coldstart_utils.language.encoders import TextEncoder
+from coldstart_utils.models import teachers
 
 
 def rate(loss: Callable[[Any], Any], model: Any, batches: Sequence[Any], interactions: Sequence[int]) -> float:
@@ -39,8 +41,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=4, help="gradient steps that are timed, of each way")
     steps = parser.parse_args().steps + 1
-    dataset, encoder = datasets.load_dataset("ml-100k"), TextEncoder()
-    texts = [text or "(no text)" for text in datasets.item_texts(dataset, ["title", "year", "genres"])]
+    dataset, encoder = sources.load_dataset("ml-100k"), TextEncoder()
+    texts = [text or "(no text)" for text in features.item_texts(dataset, ["title", "year", "genres"])]
     profiles, X = context.user_texts(dataset), dataset.matrix()
     some = dataset.interactions.sample(16 * steps, random_state=0)
     pairs = [(profiles[u], texts[i]) for u, i in zip(some["user"], some["item"])]
@@ -52,11 +54,11 @@ def main() -> None:
         batches = [collate([data[16 * n + j] for j in range(16)]) for n in range(steps)]
         rates[name] = rate(lambda batch, model=model: model(**batch).loss, model, batches, [16] * steps)
     counts = np.diff(X.tocsc().indptr)
-    targets = factorization.principal_scores(X, factorization.ease(X, 300.0).T, 64)[1].astype(np.float32)
+    targets = teachers.principal_scores(X, teachers.ease(X, 300.0).T, 64)[1].astype(np.float32)
     for name, frozen in (("items, all layers", 0), ("items, upper three layers", 3)):
-        tower = finetuning.ItemTower(encoder, texts, frozen=frozen)
-        rows = finetuning.shuffled(np.flatnonzero(counts), 170, 0)(1)[:steps]
-        loss = finetuning.bridge_loss(tower.encode, targets)
+        tower = towers.ItemTower(encoder, texts, frozen=frozen)
+        rows = towers.shuffled(np.flatnonzero(counts), 170, 0)(1)[:steps]
+        loss = towers.bridge_loss(tower.encode, targets)
         rates[name] = rate(loss, tower.model, rows, [int(counts[part].sum()) for part in rows])
     first, *_ = rates.values()
     table = Table(title=f"Fine-tuning, {steps - 1} steps, {torch.get_num_threads()} threads")

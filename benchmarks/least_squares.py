@@ -29,8 +29,8 @@ from rich.table import Table
 from scipy import sparse
 from tqdm import tqdm
 
-from coldstart_utils import factorization
-from coldstart_utils.datasets import load_dataset
+from coldstart_utils.catalogue.sources import load_dataset
+from coldstart_utils.models import als
 
 RANK, REG, ALPHA = 64, 10.0, 1.0
 SHAPES = {"1m": (6_000, 4_000, 1_000_000), "10m": (70_000, 10_000, 10_000_000)}
@@ -59,8 +59,8 @@ def ours(solver: str) -> Callable[..., Sweep]:
     def prepare(X: sparse.csr_matrix, XT: sparse.csr_matrix, U: Array, V: Array) -> Sweep:
         def sweep() -> tuple[Array, Array]:
             nonlocal U, V
-            U = factorization._implicit_half(X, U, V, REG, ALPHA, solver)
-            V = factorization._implicit_half(XT, V, U, REG, ALPHA, solver)
+            U = als._implicit_half(X, U, V, REG, ALPHA, solver)
+            V = als._implicit_half(XT, V, U, REG, ALPHA, solver)
             return U, V
 
         return sweep
@@ -125,7 +125,7 @@ def peak() -> float:
 def measure(name: str, path: str, sweeps: int) -> dict[str, float]:
     """Return the CPU seconds of the fastest sweep, the objective after all of them, and the peak of memory in GiB."""
     given = sparse.load_npz(path)
-    X, XT, U, V = factorization._start(given.copy(), RANK, seed=0)
+    X, XT, U, V = als._start(given.copy(), RANK, seed=0)
     loaded = peak()
     sweep = SOLVERS[name](X, XT, U, V)
     seconds = []
@@ -134,7 +134,7 @@ def measure(name: str, path: str, sweeps: int) -> dict[str, float]:
         U, V = sweep()
         seconds.append(time.process_time() - start)
     highest = peak()
-    objective = factorization.implicit_objective(given, U, V, REG, ALPHA)
+    objective = als.implicit_objective(given, U, V, REG, ALPHA)
     return {"seconds": min(seconds), "objective": objective, "loaded": loaded, "peak": highest}
 
 

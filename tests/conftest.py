@@ -8,7 +8,7 @@ import pytest
 # Before anything imports the hub's client: a test that reaches for the network fails at once.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from coldstart_utils.datasets import load_dataset, sources
+from coldstart_utils.catalogue.sources import load_dataset, sources
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from coldstart_utils.context import combine, content_blocks, history_vectors, time_features, user_texts
-from coldstart_utils.datasets import attach_expansion, idf, item_texts, read_atomic, token_features
-from coldstart_utils.runtime import ColdstartError
+from coldstart_utils.catalogue.atomic import read_atomic
+from coldstart_utils.catalogue.features import idf, item_texts, token_features
+from coldstart_utils.catalogue.movielens import attach_expansion
+from coldstart_utils.ground import ColdstartError
+from coldstart_utils.language.context import combine, content_blocks, history_vectors, time_features, user_texts
 
 USER, ITEM, CONTEXT = np.array([[1.0, 2], [3, 4]]), np.array([[3.0, 0], [0, 1]]), np.array([[2.0, 4], [6, 1]])
 JOINED = {

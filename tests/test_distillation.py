@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional
 from transformers import BertConfig, BertModel
 
-from coldstart_utils import distillation, finetuning
-from coldstart_utils.encoders import TextEncoder
-from coldstart_utils.runtime import ColdstartError
+from coldstart_utils.ground import ColdstartError
+from coldstart_utils.language import distillation, finetuning, towers
+from coldstart_utils.language.encoders import TextEncoder
 
 WORDS = ["space", "shark", "love", "war", "piano", "desert", "train", "detective", "ghost", "dancer", "king", "robot"]
 TEXTS = [f"a film about a {a} and a {b}" + " again" * (n % 5) for n, (a, b) in enumerate(zip(WORDS, WORDS[::-1]))]
@@ -132,7 +132,7 @@ def test_layers_that_are_not_there_are_refused(encoder, layers):
 
 
 def test_traced_states_are_those_of_the_model_row_by_row(encoder):
-    tower = finetuning.ItemTower(encoder, TEXTS)
+    tower = towers.ItemTower(encoder, TEXTS)
     rows = np.array([7, 0, 4])
     with torch.no_grad():
         Z, (last,) = tower.traced(rows, (2,))
@@ -145,18 +145,18 @@ def test_traced_states_are_those_of_the_model_row_by_row(encoder):
 
 def test_a_frozen_layer_cannot_be_traced(encoder):
     with pytest.raises(ColdstartError, match=r"layers: expected some of 1 to 2, got \[0\]"):
-        finetuning.ItemTower(encoder, TEXTS, frozen=1).traced(ROWS, (0,))
+        towers.ItemTower(encoder, TEXTS, frozen=1).traced(ROWS, (0,))
 
 
 def taught(encoder, hidden):
-    tower = finetuning.ItemTower(distillation.shallow(encoder, (0, 2)), TEXTS)
+    tower = towers.ItemTower(distillation.shallow(encoder, (0, 2)), TEXTS)
     targets = np.random.default_rng(0).standard_normal((len(TEXTS), 3)).astype(np.float32)
     torch.manual_seed(0)
     projections = torch.nn.ModuleList([torch.nn.Linear(32, 32), torch.nn.Linear(32, 32)])
     matched = None
     if hidden:
         with torch.no_grad():
-            matched = (0, 1), finetuning.ItemTower(encoder, TEXTS).traced(ROWS, (1, 2))[1], projections
+            matched = (0, 1), towers.ItemTower(encoder, TEXTS).traced(ROWS, (1, 2))[1], projections
     loss = distillation.student_loss(tower, encoder.encode(TEXTS), targets, alpha=0.5, hidden=matched)
     return torch.nn.ModuleList([tower.model, projections]), loss
 
@@ -171,7 +171,7 @@ def test_one_step_lowers_the_loss_of_its_batch(encoder, hidden):
 
 def test_what_is_frozen_and_the_teacher_stay_as_they_are(encoder):
     before = {name: own.clone() for name, own in encoder.model.state_dict().items()}
-    tower = finetuning.ItemTower(distillation.shallow(encoder, (0, 2)), TEXTS, frozen=1)
+    tower = towers.ItemTower(distillation.shallow(encoder, (0, 2)), TEXTS, frozen=1)
     loss = distillation.student_loss(tower, np.eye(16), np.zeros((16, 1), np.float32), alpha=1.0)
     frozen = {name: own.clone() for name, own in tower.model.encoder.layer[0].state_dict().items()}
     moving = tower.model.encoder.layer[1].output.dense.weight.detach().clone()

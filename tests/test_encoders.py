@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from coldstart_utils.encoders import TextEncoder, model_path, pool
-from coldstart_utils.runtime import ColdstartError
+from coldstart_utils.ground import ColdstartError
+from coldstart_utils.language.encoders import TextEncoder, model_path, pool
 
 TEXTS = [
     "A spaceship crew fights an alien creature",

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from coldstart_utils import datasets, evaluation, factorization, splits
+from coldstart_utils.catalogue import features, splits
+from coldstart_utils.measure import ranking, study
+from coldstart_utils.models import content
 
 FIGURES = Path(__file__).parents[1] / "figures"
 MANIFEST = json.loads((FIGURES / "manifest.json").read_text(encoding="utf-8"))
@@ -47,17 +49,17 @@ def test_the_long_tail_is_that_of_the_data(ml100k):
 
 def test_the_first_result_comes_out_again(ml100k):
     committed = pd.read_csv(FIGURES / "00_first_result.csv").set_index("model")
-    K = factorization.content_kernel([datasets.token_features(ml100k, ["genres"])])
+    K = content.content_kernel([features.token_features(ml100k, ["genres"])])
     rounds = []
     for seed in range(5):
         split = splits.cold_items(ml100k.matrix(), seed)
         scorers = {
-            "random": evaluation.from_items(np.random.default_rng(seed).random(ml100k.n_items)),
-            "genres": lambda users, items, split=split: factorization.neighbour_scores(
+            "random": ranking.from_items(np.random.default_rng(seed).random(ml100k.n_items)),
+            "genres": lambda users, items, split=split: content.neighbour_scores(
                 split.train[users], K, split.warm_items, items, 50
             ),
         }
-        rounds.append(evaluation.evaluate(scorers, split))
-    again = evaluation.compare(pd.concat(rounds), "random").set_index("model")
+        rounds.append(ranking.evaluate(scorers, split))
+    again = study.compare(pd.concat(rounds), "random").set_index("model")
     for column in ("mean", "low", "high", "difference"):
         np.testing.assert_allclose(again[column], committed.loc[again.index, column], rtol=1e-3, atol=1e-9)

@@ -1,4 +1,4 @@
-"""finetuning: data sets that refuse nonsense, one loop that resumes, and an item tower whose gradients are right."""
+"""finetuning and towers: pairs that refuse nonsense, one loop that resumes, an item tower with the right gradients."""
 
 from types import SimpleNamespace
 
@@ -7,10 +7,12 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
-from coldstart_utils import factorization, finetuning
-from coldstart_utils.encoders import TextEncoder
-from coldstart_utils.finetuning import ItemTower, RecommendationDataset, bridge_loss, fit, leave_one_out, shuffled
-from coldstart_utils.runtime import ColdstartError
+from coldstart_utils.ground import ColdstartError
+from coldstart_utils.language import finetuning
+from coldstart_utils.language.encoders import TextEncoder
+from coldstart_utils.language.finetuning import RecommendationDataset, fit
+from coldstart_utils.language.towers import ItemTower, bridge_loss, leave_one_out, shuffled
+from coldstart_utils.models import content
 
 WORDS = ["space", "shark", "love", "war", "piano", "desert", "train", "detective", "ghost", "dancer", "king", "robot"]
 TEXTS = [f"a film about a {a} and a {b}" + " again" * (n % 5) for n, (a, b) in enumerate(zip(WORDS, WORDS[::-1]))]
@@ -240,7 +242,7 @@ def test_leave_one_out_is_what_refitting_gives():
     errors = leave_one_out(torch.from_numpy(Z @ Z.T), torch.from_numpy(T), 0.7).numpy()
     for row in range(7):
         others = np.delete(np.arange(7), row)
-        predicted = factorization.bridge(Z @ Z.T, T[others], others, np.array([row]), 0.7)
+        predicted = content.bridge(Z @ Z.T, T[others], others, np.array([row]), 0.7)
         assert errors[row] == pytest.approx((T[row] - predicted)[0], rel=1e-9)
 
 

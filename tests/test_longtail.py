@@ -5,8 +5,9 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from coldstart_utils import longtail, metrics
-from coldstart_utils.runtime import ColdstartError
+from coldstart_utils.ground import ColdstartError
+from coldstart_utils.measure import metrics
+from coldstart_utils.models import longtail
 
 rng = np.random.default_rng(0)
 

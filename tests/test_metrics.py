@@ -8,7 +8,7 @@ from ir_measures import RR, P, R, Success, nDCG
 from scipy import sparse
 from sklearn.metrics import roc_auc_score
 
-from coldstart_utils.metrics import (
+from coldstart_utils.measure.metrics import (
     auc,
     auc_within,
     coverage,

@@ -7,8 +7,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from coldstart_utils import pages
-from coldstart_utils.runtime import RECORD_MIME, ColdstartError
+from coldstart_utils.book import pages
+from coldstart_utils.book.record import RECORD_MIME
+from coldstart_utils.ground import ColdstartError
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9]*.ipynb"))
 

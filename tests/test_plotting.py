@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from coldstart_utils import panels, plotting, runtime
-from coldstart_utils.runtime import ColdstartError
+from coldstart_utils import palette
+from coldstart_utils.book import plotting, record
+from coldstart_utils.ground import ColdstartError
+from coldstart_utils.whatif import panels
 
 FRAME = pd.DataFrame({"model": ["a", "b"], "mean": [0.1, 0.2], "low": [0.05, 0.15], "high": [0.15, 0.25]})
 PNG = b"\x89PNG"
@@ -18,7 +20,7 @@ PNG = b"\x89PNG"
 
 @pytest.fixture
 def run():
-    return runtime.setup("99_test", seed=0, quick=False, DATASET="ml-100k")
+    return record.setup("99_test", seed=0, quick=False, DATASET="ml-100k")
 
 
 def draw(**_):
@@ -44,7 +46,7 @@ def test_nothing_is_kept_in_quick_mode_or_unasked(tmp_path, monkeypatch, quick):
         monkeypatch.setenv("COLDSTART_FIGURES", str(tmp_path))
     else:
         monkeypatch.delenv("COLDSTART_FIGURES", raising=False)
-    shown = plotting.save_figure(draw(), "one", FRAME, runtime.setup("x", seed=0, quick=quick), alt="two dots")
+    shown = plotting.save_figure(draw(), "one", FRAME, record.setup("x", seed=0, quick=quick), alt="two dots")
     assert shown.data.startswith(PNG)
     assert list(tmp_path.iterdir()) == []
 
@@ -109,7 +111,7 @@ def test_without_a_kernel_a_panel_is_a_picture_and_a_line():
     assert bundle["text/plain"] == "two dots"
     assert "image/png" in bundle
     picture, about = panels.Panel(draw, {"k": widgets.IntSlider()}, caption="two dots")._repr_mimebundle_()
-    assert about["image/png"]["width"] == plotting.shown_width(base64.b64decode(picture["image/png"])) == 760
+    assert about["image/png"]["width"] == palette.shown_width(base64.b64decode(picture["image/png"])) == 760
 
 
 def test_panels_share_their_rows_and_take_the_models_as_they_come():
@@ -141,10 +143,10 @@ def test_a_label_stands_at_its_line_where_there_is_room():
 
 
 def test_labels_pushed_apart_stay_around_their_lines_and_inside():
-    ax = plotting.figure()[1]
+    ax = palette.figure()[1]
     plotting.label_ends(ax, [(0.5, 0, name, "k") for name in "abc"])
     np.testing.assert_allclose([text.xy[1] for text in ax.texts], [0.438, 0.5, 0.562], rtol=1e-6)
-    ax = plotting.figure()[1]
+    ax = palette.figure()[1]
     plotting.label_ends(ax, [(1.0, n, name, "k") for n, name in enumerate("abc")])
     assert max(text.xy[1] for text in ax.texts) < 1
 

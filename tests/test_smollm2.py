@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from coldstart_utils import datasets
-from coldstart_utils.datasets import package_file
-from coldstart_utils.encoders import TextEncoder
+from coldstart_utils.catalogue import movielens
+from coldstart_utils.ground import package_file
+from coldstart_utils.language.encoders import TextEncoder
 
 HISTORY = ["Alien", "Star Wars", "Heat"]
 FILMS = ["Toy Story (1995). Animation.", "Big", "The Silence of the Lambs (1991). Drama, Thriller."]
@@ -79,7 +79,7 @@ def test_scores_stand_in_the_order_of_the_pairs_and_a_film_alone_has_one(generat
 
 def test_what_is_kept_is_read_back_as_the_package_reads_it(generator, tmp_path, monkeypatch):
     monkeypatch.setenv("COLDSTART_CACHE", str(tmp_path / "none yet"))
-    monkeypatch.setattr(datasets, "package_file", lambda name: tmp_path / "none yet" / name)
+    monkeypatch.setattr(movielens, "package_file", lambda name: tmp_path / "none yet" / name)
     table = pd.DataFrame({"item_id": ["1", "2"], "sentences": ['A "quoted" word', "It's, well, one"]})
     generator.keep(table, "shop-smollm2")
-    pd.testing.assert_frame_equal(datasets.package_table("shop-smollm2"), table)
+    pd.testing.assert_frame_equal(movielens.package_table("shop-smollm2"), table)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from coldstart_utils.runtime import ColdstartError
-from coldstart_utils.splits import (
+from coldstart_utils.catalogue.splits import (
     Split,
     check_no_leak,
     cold_items,
@@ -18,6 +17,7 @@ from coldstart_utils.splits import (
     temporal,
     warm,
 )
+from coldstart_utils.ground import ColdstartError
 
 
 @pytest.fixture(scope="module")

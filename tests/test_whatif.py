@@ -16,10 +16,17 @@ from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from scipy import sparse
 
-from coldstart_utils import factorization, panels, whatif
-from coldstart_utils.datasets import attach_expansion, best_known, read_atomic
-from coldstart_utils.plotting import png
-from coldstart_utils.runtime import ColdstartError
+from coldstart_utils.catalogue.atomic import read_atomic
+from coldstart_utils.catalogue.dataset import best_known
+from coldstart_utils.catalogue.movielens import attach_expansion
+from coldstart_utils.ground import ColdstartError
+from coldstart_utils.models import content, evidence
+from coldstart_utils.palette import png
+from coldstart_utils.whatif import item, panels, policy, user
+from coldstart_utils.whatif.belief import USER, answered
+from coldstart_utils.whatif.bench import _outcome
+from coldstart_utils.whatif.state import START
+from coldstart_utils.whatif.world import prepare
 
 FARGO, ALIEN = "Fargo (1996)", "Alien (1979)"
 HOSTILE = {
@@ -46,13 +53,13 @@ class Words:
         for row, text in enumerate(texts):
             for word in re.findall(r"\w+", text.lower()):
                 vectors[row, zlib.crc32(word.encode()) % 96] += 1
-        return factorization.unit_rows(vectors)
+        return content.unit_rows(vectors)
 
 
 @pytest.fixture(scope="session")
 def world(ml100k):
     """The 300 best known films of MovieLens-100K."""
-    return whatif.prepare(best_known(attach_expansion(ml100k), 300), Words())
+    return prepare(best_known(attach_expansion(ml100k), 300), Words())
 
 
 @pytest.fixture
@@ -74,19 +81,19 @@ def test_a_film_that_plays_new_is_not_known(world):
     users = np.flatnonzero(~np.isin(np.arange(world.dataset.n_users), rows["user"][rows["item"] == film]))
     changed = rows[rows["item"] != film]
     changed = pd.concat([changed, rows[:50].assign(user=users[:50], item=film)], ignore_index=True)
-    other = whatif.prepare(replace(world.dataset, interactions=changed), Words())
+    other = prepare(replace(world.dataset, interactions=changed), Words())
     for kind in ("neighbours", "path"):
-        one, two = (whatif.new_item(w, {"film": FARGO})[kind] for w in (world, other))
+        one, two = (item.new_item(w, {"film": FARGO})[kind] for w in (world, other))
         columns = ["similarity"] if kind == "neighbours" else ["k"]
         np.testing.assert_allclose(one[columns], two[columns], rtol=1e-6)
-    scores = [whatif.new_item(w, {"film": FARGO})["shown"]["score"] for w in (world, other)]
+    scores = [item.new_item(w, {"film": FARGO})["shown"]["score"] for w in (world, other)]
     np.testing.assert_allclose(*scores, rtol=1e-6)
     assert list(scores[0].index) == list(scores[1].index)
-    assert whatif.new_item(other, {"film": FARGO, "k": 10})["shown"]["score"].iloc[0] != scores[0].iloc[0]
+    assert item.new_item(other, {"film": FARGO, "k": 10})["shown"]["score"].iloc[0] != scores[0].iloc[0]
 
 
 def test_evidence_moves_the_factor_and_narrows_it(world):
-    frames = {k: whatif.new_item(world, {"film": FARGO, "k": k}) for k in (0, 5, 20)}
+    frames = {k: item.new_item(world, {"film": FARGO, "k": k}) for k in (0, 5, 20)}
     path = frames[20]["path"]
     pd.testing.assert_frame_equal(path[:6], frames[5]["path"])
     assert np.linalg.norm(path[["x", "y"]].iloc[-1] - path[["x", "y"]].iloc[0]) > 1
@@ -98,37 +105,37 @@ def test_evidence_moves_the_factor_and_narrows_it(world):
 def test_parts_of_a_posterior_add_up_to_it(world):
     belief, rows = world.users, [3, 50, 120]
     y = np.array([1.0, 0.0, 1.0])
-    start, gains, left = whatif.answered(belief, belief.mean + 0.1, belief.other[rows], y, **whatif.USER)
+    start, gains, left = answered(belief, belief.mean + 0.1, belief.other[rows], y, **USER)
     X = sparse.csr_matrix((y, ([0, 0, 0], rows)), shape=(1, len(belief.other)))
-    whole = factorization.posterior(X, belief.other, belief.mean[None] + 0.1, belief.covariance, **whatif.USER)
+    whole = evidence.posterior(X, belief.other, belief.mean[None] + 0.1, belief.covariance, **USER)
     np.testing.assert_allclose(start + gains.sum(axis=0), whole[0], rtol=1e-6)
     assert (np.diag(left) < np.diag(belief.covariance)).all()
 
 
 def test_the_audience_is_in_shares_and_the_true_one_is_counted(world):
-    audience = whatif.new_item(world, {"film": FARGO})["audience"]
+    audience = item.new_item(world, {"film": FARGO})["audience"]
     rows = world.dataset.interactions
     users = rows["user"][rows["item"] == world.row[FARGO]]
     true = (world.groups["age"][users] == "25–34").mean()
     assert audience.query("group == '25–34'")["true"].iloc[0] == pytest.approx(true)
     shares = audience[audience["kind"] == "taste"][["predicted", "true", "all"]].sum()
     np.testing.assert_allclose(shares, 1)
-    assert whatif.new_item(world, {"title": "robots"})["audience"]["true"].isna().all()
+    assert item.new_item(world, {"title": "robots"})["audience"]["true"].isna().all()
 
 
 def test_words_that_carry_are_found_in_one_batch(world):
     state = {"title": "The Alien", "description": "robots " + "and " * 60}
     before = len(world.encoder.asked)
-    found = whatif.words(world, state)
+    found = item.words(world, state)
     assert len(world.encoder.asked) == before + 1
     assert len(found) == 40 and found["word"].iloc[0] in ("Alien", "robots", "The")
     assert found["share"].is_monotonic_decreasing
-    assert whatif.words(world, {}).empty
+    assert item.words(world, {}).empty
 
 
 def test_the_first_picture_does_not_wait_for_the_words(world):
     before = len(world.encoder.asked)
-    whatif.new_item(world, {"title": "a title that nobody has read", "description": "of nine words"})
+    item.new_item(world, {"title": "a title that nobody has read", "description": "of nine words"})
     assert [len(texts) for texts in world.encoder.asked[before:]] == [2]
 
 
@@ -136,9 +143,9 @@ def test_the_first_picture_does_not_wait_for_the_words(world):
 
 
 def test_reasons_are_parts_of_the_score(world):
-    nobody = whatif.new_user(world, {})["list"]
+    nobody = user.new_user(world, {})["list"]
     assert set(nobody["reason"]) == {"popularity"} and (nobody["by"] == "").all()
-    frames = whatif.new_user(world, {"liked": [ALIEN, FARGO], "disliked": ["Titanic (1997)"]})
+    frames = user.new_user(world, {"liked": [ALIEN, FARGO], "disliked": ["Titanic (1997)"]})
     entries = frames["list"]
     assert len(entries) == 20 and not {ALIEN, FARGO, "Titanic (1997)"} & set(entries["film"])
     gap = entries["score"] - entries[["popularity", "prior", "films", "sentence"]].sum(axis=1)
@@ -149,7 +156,7 @@ def test_reasons_are_parts_of_the_score(world):
 def test_to_like_and_to_dislike_differ(world):
     score = {}
     for key in ("liked", "disliked"):
-        entries = whatif.new_user(world, {key: [ALIEN]})["list"]
+        entries = user.new_user(world, {key: [ALIEN]})["list"]
         score[key] = entries.set_index("film")["score"].get("Aliens (1986)", 0)
     assert score["liked"] > score["disliked"]
 
@@ -157,13 +164,13 @@ def test_to_like_and_to_dislike_differ(world):
 @pytest.mark.parametrize("state", [{"age": 12, "occupation": "student"}, {"sentence": "horror"}])
 def test_what_one_says_moves_the_list(world, state):
     part = "prior" if "age" in state else "sentence"
-    assert whatif.new_user(world, state)["list"][part].abs().max() > 1e-3
-    assert (whatif.new_user(world, {})["list"][part].abs() < 1e-12).all()
+    assert user.new_user(world, state)["list"][part].abs().max() > 1e-3
+    assert (user.new_user(world, {})["list"][part].abs() < 1e-12).all()
 
 
 def test_recall_is_that_of_users_like_this_one(world):
-    everyone = whatif.new_user(world, {})["recall"]
-    young = whatif.new_user(world, {"age": 21})["recall"]
+    everyone = user.new_user(world, {})["recall"]
+    young = user.new_user(world, {"age": 21})["recall"]
     own = world.recall[world.recall["age"] == "18–24"].groupby("k")["recall"].mean()
     np.testing.assert_allclose(young.set_index("k")["mean"], own)
     assert everyone["like"].iloc[0] == "" and young["like"].iloc[0] == "18–24"
@@ -172,8 +179,8 @@ def test_recall_is_that_of_users_like_this_one(world):
 
 
 def test_what_was_asked_is_not_asked_again(world):
-    first = whatif.new_user(world, {})["ask"]["film"].iloc[0]
-    second = whatif.new_user(world, {"disliked": [first]})["ask"]["film"]
+    first = user.new_user(world, {})["ask"]["film"].iloc[0]
+    second = user.new_user(world, {"disliked": [first]})["ask"]["film"]
     assert first not in set(second)
 
 
@@ -181,7 +188,7 @@ def test_what_was_asked_is_not_asked_again(world):
 
 
 def test_dials_do_what_they_say(world):
-    point = lambda **dials: whatif.policy(world, dials)["points"].iloc[0]  # noqa: E731
+    point = lambda **dials: policy.policy(world, dials)["points"].iloc[0]  # noqa: E731
     plain = point()
     assert point(popularity=0.6)["tail"] > plain["tail"]
     assert point(diversity=0.6)["variety"] > plain["variety"]
@@ -191,20 +198,20 @@ def test_dials_do_what_they_say(world):
 def test_lists_hold_no_film_twice_and_none_that_is_known(world):
     bench = world.bench
     for dials in ((0.0, 0.0, 0.0, 0.0), (0.5, 0.3, 0.7, 0.5), (1.0, 1.0, 1.0, 1.0)):
-        lists = whatif._outcome(bench, dials)[0]
+        lists = _outcome(bench, dials)[0]
         assert all(len(set(row)) == len(row) for row in lists.tolist())
         assert not np.take_along_axis(bench.known, lists, axis=1).any()
 
 
 def test_films_change_hands_between_two_pinned_policies(world):
     a, b = {"popularity": 0.0}, {"popularity": 1.0}
-    frames = whatif.policy(world, {"A": a, "B": b})
+    frames = policy.policy(world, {"A": a, "B": b})
     changes, gap = frames["changes"], frames["difference"].iloc[0]
     assert list(frames["points"]["policy"]) == ["now", "A", "B"]
     assert (changes["A"] != changes["B"]).all() and changes["A"].sum() != changes["B"].sum()
     points = frames["points"].set_index("policy")["ndcg"]
     assert gap["mean"] == pytest.approx(points["B"] - points["A"]) and gap["low"] < gap["mean"] < gap["high"] < 0
-    assert whatif.policy(world, {"A": a, "B": a})["changes"].empty
+    assert policy.policy(world, {"A": a, "B": a})["changes"].empty
 
 
 # --- States and scenes
@@ -237,7 +244,7 @@ def test_a_state_that_does_not_fit_is_told_in_a_sentence(world, kind, state, exp
 def test_whatever_is_typed_breaks_nothing_and_is_escaped(world, opened, text):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        opened.views["item"].become({**whatif.START["item"], "title": text, "description": text, "year": text[:9]})
+        opened.views["item"].become({**START["item"], "title": text, "description": text, "year": text[:9]})
         opened.views["item"].draw_words()
         opened.views["user"].controls["sentence"].value = text
         opened.views["item"].controls["film"].value = text
@@ -252,16 +259,16 @@ def test_whatever_is_typed_breaks_nothing_and_is_escaped(world, opened, text):
 def test_film_names_are_escaped_and_drawn_letter_by_letter(ml100k):
     items = ml100k.items.copy()
     items.loc[items["title"] == "Star Wars", "title"] = "<b>$x_1$</b> 星"
-    evil = whatif.prepare(best_known(replace(ml100k, items=items), 200), Words())
+    evil = prepare(best_known(replace(ml100k, items=items), 200), Words())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         view = panels.Panels(evil).views["user"]
-        panels.picture(evil, "user", whatif.new_user(evil, {})).canvas.draw()
+        panels.picture(evil, "user", user.new_user(evil, {})).canvas.draw()
     assert "&lt;b&gt;$x_1$" in view.lists.value and "<b>$" not in view.lists.value
 
 
 def test_a_saved_picture_has_its_title_too(world):
-    saved = [png(panels.picture(world, "item", whatif.new_item(world, {"film": FARGO, "k": k}))) for k in (3, 5)]
+    saved = [png(panels.picture(world, "item", item.new_item(world, {"film": FARGO, "k": k}))) for k in (3, 5)]
     heads = [matplotlib.image.imread(io.BytesIO(picture))[:60] for picture in saved]
     assert heads[0].shape == heads[1].shape and (heads[0] != heads[1]).any()
 
@@ -335,7 +342,7 @@ def test_a_fault_stays_until_the_next_good_draw(opened, monkeypatch):
 
 def test_a_burst_is_drawn_at_once_and_once_after(opened, monkeypatch):
     view, drawn = opened.views["policy"], []
-    monkeypatch.setitem(panels.FUNCTIONS, "policy", lambda w, s: drawn.append(s["popularity"]) or whatif.policy(w, s))
+    monkeypatch.setitem(panels.FUNCTIONS, "policy", lambda w, s: drawn.append(s["popularity"]) or policy.policy(w, s))
 
     async def burst():
         for step in range(1, 11):
@@ -413,19 +420,19 @@ def catalogue(write_atomic, *, rich):
 
 
 def test_a_catalogue_of_one_text_has_the_controls_that_make_sense(write_atomic):
-    world = whatif.prepare(catalogue(write_atomic, rich=False), Words())
+    world = prepare(catalogue(write_atomic, rich=False), Words())
     shown = panels.Panels(world)
     assert set(shown.views["item"].controls) == {"film", "description", "k"}
     assert set(shown.views["user"].controls) == {"pick", "chosen", "sentence"}
     assert "has no age, genres, occupation, title, year" in told(shown.fault)
     shown.views["item"].controls["description"].value = "a warm tale"
-    near = whatif.new_item(world, shown.views["item"].state)["neighbours"]["film"]
+    near = item.new_item(world, shown.views["item"].state)["neighbours"]["film"]
     assert near.str.startswith("warm").all()
     assert all(not view.fault.value for view in shown.views.values())
 
 
 def test_occupations_alone_are_offered(write_atomic):
-    world = whatif.prepare(catalogue(write_atomic, rich=True), Words())
+    world = prepare(catalogue(write_atomic, rich=True), Words())
     view = panels.Panels(world).views["user"]
     assert view.controls["occupation"].options == ("", "cook", "smith") and "age" not in view.controls
     view.controls["occupation"].value = "cook"
@@ -435,7 +442,7 @@ def test_occupations_alone_are_offered(write_atomic):
 def test_items_without_text_are_refused(write_atomic):
     folder = write_atomic(inter="user_id:token|item_id:token\nu|i\nv|i\n")
     with pytest.raises(ColdstartError, match="no text column"):
-        whatif.prepare(read_atomic(folder), Words())
+        prepare(read_atomic(folder), Words())
 
 
 def test_a_catalogue_without_a_tail_has_no_policies(world):
@@ -443,4 +450,4 @@ def test_a_catalogue_without_a_tail_has_no_policies(world):
     shown = panels.Panels(bare, scene='{"policy": {"text": 0.5}}')
     assert list(shown.views) == ["item", "user"] and told(shown.fault) == "no tail here"
     with pytest.raises(ColdstartError, match="no tail here"):
-        whatif.policy(bare, {})
+        policy.policy(bare, {})

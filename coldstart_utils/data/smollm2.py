@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from coldstart_utils.datasets import small_model
-from coldstart_utils.runtime import ColdstartError, cache_dir, written_aside
+from coldstart_utils.catalogue.sources import small_model
+from coldstart_utils.ground import ColdstartError, cache_dir, written_aside
 
 Array = np.ndarray
 

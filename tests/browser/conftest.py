@@ -9,7 +9,8 @@ from driver import chromium, demo, fresh, lab, panels_or_fault, run_all
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import expect, sync_playwright
 
-from coldstart_utils import pages, runner
+from coldstart_utils.book import pages
+from coldstart_utils.whatif.page import DEMO
 
 expect.set_options(timeout=20_000)  # two cores may be busy with notebooks
 # A page whose kernel starts in a second: what a server does with visitors does not hang on what they look at.
@@ -41,7 +42,7 @@ def browser(playwright):
 @pytest.fixture(scope="session")
 def served(tmp_path_factory):
     """The panels, served as `coldstart demo` serves them."""
-    with demo(runner.DEMO / "what_if.ipynb", tmp_path_factory.mktemp("demo")) as server:
+    with demo(DEMO / "what_if.ipynb", tmp_path_factory.mktemp("demo")) as server:
         yield server
 
 
@@ -60,7 +61,7 @@ def laboratory(tmp_path_factory):
     """Notebook 08 in QUICK mode, in JupyterLab; the server's root."""
     folder = tmp_path_factory.mktemp("lab")
     (folder / "root").mkdir()
-    (source,) = (runner.DEMO.parents[2] / "notebooks").glob("08_*.ipynb")
+    (source,) = (DEMO.parents[2] / "notebooks").glob("08_*.ipynb")
     notebook = nbformat.read(source, as_version=4)
     (cell,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
     assert "QUICK = False" in cell.source

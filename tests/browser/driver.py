@@ -114,8 +114,12 @@ def _serving(command: Callable[[int], list[str]], folder: Path) -> Iterator[Serv
 
 def demo(page: Path, folder: Path, cull_after: int = 60) -> contextlib.AbstractContextManager[Server]:
     """Serve a notebook as `coldstart demo` does; its files go to `folder`."""
-    code = f"from pathlib import Path; from coldstart_utils import runner; runner.serve(Path({str(page)!r}), %d, "
-    return _serving(lambda port: [sys.executable, "-c", code % port + f"cull_after={cull_after})"], folder)
+    code = (
+        "from pathlib import Path; from coldstart_utils.book.run import kernel_environment; "
+        "from coldstart_utils.whatif.page import VISITORS, serve; "
+        f"serve(Path({str(page)!r}), %d, kernel_environment(VISITORS, None), cull_after={cull_after})"
+    )
+    return _serving(lambda port: [sys.executable, "-c", code % port], folder)
 
 
 def lab(notebooks: Path, folder: Path) -> contextlib.AbstractContextManager[Server]:

@@ -9,7 +9,7 @@ import pytest
 from driver import ROOT, fresh, panels_or_fault, says, tab
 from playwright.sync_api import expect
 
-from coldstart_utils.whatif import DIALS
+from coldstart_utils.whatif.bench import DIALS
 
 ACCURATE = dict.fromkeys(DIALS, 0)
 SCENE = {

@@ -15,7 +15,7 @@ import pytest
 from nbformat.v4 import new_code_cell
 from typer.testing import CliRunner
 
-from coldstart_utils import pages, runner
+from coldstart_utils.book import cli, pages, run
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -59,13 +59,13 @@ def figures():
 def quick_run(tmp_path_factory):
     """Run a copy of the series with the answers to its exercises appended; return the results and what it drew."""
     root = copy_project(tmp_path_factory.mktemp("quick"))
-    paths = runner.find_notebooks(root)
+    paths = run.find_notebooks(root)
     for path in paths:
         notebook = read(path)
         notebook.cells += [new_code_cell(code) for code in answers(notebook)]
         nbformat.write(notebook, path)
     before = figures()
-    results = runner.run_series(root, paths, quick=True, jobs=2)
+    results = run.run_series(root, paths, quick=True, jobs=2)
     drawn = set(figures().items()) ^ set(before.items()) | set(root.rglob("figures/*"))
     return {result.notebook: result for result in results}, drawn
 
@@ -169,7 +169,7 @@ def own_catalogue(tmp_path):
 
 def test_a_users_own_folder_runs_through_every_notebook(own_catalogue, tmp_path, monkeypatch):
     monkeypatch.chdir(copy_project(tmp_path))
-    outcome = CliRunner().invoke(runner.app, ["run", "--quick", "-p", "DATASET", "tiny"])
+    outcome = CliRunner().invoke(cli.app, ["run", "--quick", "-p", "DATASET", "tiny"])
     assert outcome.exit_code == 0, outcome.output
 
 
@@ -191,13 +191,13 @@ FIRST = ["00", "01", "02"]  # later chapters may need more than a text, and then
 def test_one_text_column_alone_is_enough(own_catalogue, tmp_path, monkeypatch):
     monkeypatch.chdir(copy_project(tmp_path))
     strip_to_one_text(own_catalogue)
-    outcome = CliRunner().invoke(runner.app, ["run", *FIRST, "--quick", "-p", "DATASET", "tiny"])
+    outcome = CliRunner().invoke(cli.app, ["run", *FIRST, "--quick", "-p", "DATASET", "tiny"])
     assert outcome.exit_code == 0, outcome.output
 
 
 def test_a_catalogue_without_text_is_told_in_one_sentence(own_catalogue, tmp_path, monkeypatch):
     monkeypatch.chdir(copy_project(tmp_path))
     (own_catalogue / "tiny.item").unlink()
-    outcome = CliRunner().invoke(runner.app, ["run", *FIRST, "--quick", "-p", "DATASET", "tiny"])
+    outcome = CliRunner().invoke(cli.app, ["run", *FIRST, "--quick", "-p", "DATASET", "tiny"])
     assert outcome.exit_code == 1 and "Traceback" not in outcome.output
     assert outcome.output.count("tiny: its items have no text column; text methods need a .item file") == len(FIRST)

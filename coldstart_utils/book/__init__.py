@@ -1,0 +1,1 @@
+"""What makes the series: records, figures, runs, pages and the command `coldstart`."""

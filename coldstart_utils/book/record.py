@@ -1,0 +1,96 @@
+"""What every notebook does first and last: set up, show source, record."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+import random
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..ground import ColdstartError, versions
+
+RECORD_MIME = "application/vnd.coldstart.record+json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one execution of a notebook was asked to do: its name and its parameters."""
+
+    notebook: str
+    seed: int
+    quick: bool
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def seeds(self, full: int, quick: int = 2) -> range:
+        """Return the seeds of repeated splits: `full` of them, or `quick` in QUICK mode, counted from `seed`."""
+        return range(self.seed, self.seed + (quick if self.quick else full))
+
+
+def setup(notebook: str, *, seed: int, quick: bool, **parameters: Any) -> Run:
+    """Seed Python's and NumPy's generators (not torch's), quieten libraries, and return the `Run` that labels results.
+
+    Raises ColdstartError if `seed` is not a non-negative integer or `quick` not a boolean (papermill passes literals).
+    """
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ColdstartError(f"parameter SEED: expected an integer of 0 or more, got {seed!r}")
+    if not isinstance(quick, bool):
+        raise ColdstartError(f"parameter QUICK: expected True or False, got {quick!r}")
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - libraries that take no generator read the global one
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    warnings.filterwarnings("ignore", message=".*IProgress not found.*")
+    return Run(notebook, seed, quick, {"SEED": seed, "QUICK": quick, **parameters})
+
+
+def show_source(function: Any) -> Any:
+    """Return the source of `function` as highlighted Markdown, so that a notebook cannot drift from the package."""
+    from IPython.display import Markdown
+
+    return Markdown(f"```python\n{inspect.getsource(function)}```")
+
+
+def record(
+    run: Run,
+    *,
+    claims: dict[str, bool],
+    findings: dict[str, bool],
+    metrics: dict[str, float] | None = None,
+    headline: str = "",
+) -> dict[str, Any]:
+    """Store a notebook's results in its own output (as JSON under `RECORD_MIME`), list the claims, and return the
+    record.
+
+    `claims` must hold on any data. `findings` are claims about MovieLens-100K at full size; elsewhere they are told,
+    not counted. Raises ColdstartError for a claim that is not a boolean or a metric that is not a finite number.
+    """
+    if run.parameters.get("DATASET") == "ml-100k" and not run.quick:
+        claims, findings = claims | findings, {}
+    for name, value in (claims | findings).items():
+        if not isinstance(value, bool | np.bool_):
+            raise ColdstartError(f"claim {name!r}: expected True or False, got {value!r}")
+    for name, value in (metrics or {}).items():
+        if not math.isfinite(value):
+            raise ColdstartError(f"metric {name!r}: expected a finite number, got {value!r}")
+    data = {
+        "notebook": run.notebook,
+        "parameters": run.parameters,
+        "claims": {k: bool(v) for k, v in claims.items()},
+        "findings": {k: bool(v) for k, v in findings.items()},
+        "metrics": {k: float(v) for k, v in (metrics or {}).items()},
+        "headline": headline,
+        "versions": versions(),
+    }
+    from IPython.display import Markdown, display
+
+    lines = "\n".join(f"- {'✓ holds' if held else '✗ **does not hold**'}: {name}" for name, held in claims.items())
+    display({RECORD_MIME: data, "text/plain": f"{sum(claims.values())} of {len(claims)} claims hold"}, raw=True)
+    if findings:
+        lines += "\n\nSeen here, but claimed for MovieLens-100K at full size only:\n\n"
+        lines += "\n".join(f"- {'yes' if held else 'no'}: {name}" for name, held in findings.items())
+    display(Markdown(lines))
+    return data

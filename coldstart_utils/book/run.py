@@ -1,0 +1,215 @@
+"""Papermill over the series of notebooks, in parallel, and the results of each."""
+
+from __future__ import annotations
+
+import ast
+import json
+import multiprocessing
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from tqdm import tqdm
+
+from ..ground import ColdstartError, written_aside
+from .pages import drop_widgets, read_record, read_results, write_html
+
+CELL_TIMEOUT = 1800
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# Threads that spin long cost a busy machine many times the seconds; those that sleep at once cost small steps half.
+WAIT_BRIEFLY = {"GOMP_SPINCOUNT": "10000", "OPENBLAS_THREAD_TIMEOUT": "4"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one execution of a notebook gave: its record, or None, and what went wrong, or None."""
+
+    notebook: str
+    seconds: float
+    record: dict[str, Any] | None = None
+    error: str | None = None
+
+    def faults(self) -> list[str]:
+        """Return one sentence for each reason why this execution does not count as a success."""
+        if self.error:
+            return [f"{self.notebook}: stopped by the error shown above"]
+        if self.record is None:
+            return [f"{self.notebook}: no record; its last code cell should call record.record"]
+        return [f"{self.notebook}: claim does not hold: {k}" for k, held in self.record["claims"].items() if not held]
+
+
+def find_root(start: Path) -> Path:
+    """Return the nearest folder from `start` upwards with `notebooks/` and `pyproject.toml`; ColdstartError if none."""
+    for folder in (start, *start.parents):
+        if (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file():
+            return folder
+    raise ColdstartError(f"{start}: neither here nor in a folder above are there notebooks/ and pyproject.toml")
+
+
+def find_notebooks(root: Path, names: Iterable[str] = ()) -> list[Path]:
+    """Return the notebooks named by number, stem or path, or the whole series; ColdstartError for an unknown name."""
+    series = sorted((root / "notebooks").glob("[0-9]*.ipynb"))
+    if not series:
+        raise ColdstartError(f"{root / 'notebooks'}: no notebook whose name begins with a digit")
+    found: list[Path] = []
+    for name in names:
+        number = int(name) if name.isdecimal() else None
+        matches = [p for p in series if name in (p.stem, p.name) or number == int(re.match(r"\d+", p.stem)[0])]
+        if not matches and name.endswith(".ipynb") and Path(name).is_file():
+            matches = [Path(name).resolve()]
+        if not matches:
+            raise ColdstartError(f"notebook {name!r}: not found; there are {', '.join(p.stem for p in series)}")
+        found += matches
+    return list(dict.fromkeys(found)) or series
+
+
+def parse_value(text: str) -> Any:
+    """Return the Python literal that `text` spells, or `text` itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def parameters_of(path: Path) -> dict[str, str]:
+    """Return the parameters of a notebook with their defaults as written; ColdstartError if it is not a notebook."""
+    import papermill
+
+    try:
+        return {name: found["default"] for name, found in papermill.inspect_notebook(str(path)).items()}
+    except ValueError as error:
+        raise ColdstartError(f"{path.name}: {error}") from None
+
+
+def assign_parameters(paths: list[Path], given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return for each notebook those of the parameters that it has; ColdstartError for one that none of them has."""
+    known = [parameters_of(path) for path in paths] if given else [{} for _ in paths]
+    every = sorted(set().union(*known))
+    for name in given:
+        if name not in every:
+            raise ColdstartError(f"parameter {name}: no selected notebook has it; known: {', '.join(every) or 'none'}")
+    return [{name: value for name, value in given.items() if name in own} for own in known]
+
+
+def kernel_environment(jobs: int, figures: Path | None) -> dict[str, str]:
+    """Return the environment for kernels of which `jobs` share the machine and which save figures in `figures`."""
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    environment = dict.fromkeys(THREAD_VARIABLES, threads) | WAIT_BRIEFLY | dict(os.environ)
+    environment.pop("COLDSTART_FIGURES", None)
+    if figures:
+        environment["COLDSTART_FIGURES"] = str(figures)
+    # The kernel's `python` is looked up on PATH, debugpy would warn about frozen modules at each start,
+    # and the bars of a kernel would stand in its page for good; the series has a bar of its own.
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
+    return environment | {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "TQDM_DISABLE": "1"}
+
+
+def run_series(
+    root: Path, paths: list[Path], parameters: dict[str, Any] | None = None, *, quick: bool = False, jobs: int = 2
+) -> list[Result]:
+    """Execute notebooks in parallel, write them and their HTML under `build/`, and return a result for each.
+
+    A notebook that fails is told on stderr and the others go on. Raises ColdstartError for an unknown parameter.
+    """
+    given = (parameters or {}) | ({"QUICK": True} if quick else {})
+    # What was asked for with other parameters must not stand where the default pages are looked for.
+    build = root / "build" / "quick" if quick else root / "build" / "parameters" if parameters else root / "build"
+    figures = None if quick else build / "figures" if parameters else root / "figures"
+    tasks = list(zip(paths, assign_parameters(paths, given)))
+    jobs = max(1, min(jobs, len(paths), os.cpu_count() or 1))
+    # Processes, not threads: papermill changes the working folder, and an interrupt must reach every kernel.
+    pool = ProcessPoolExecutor(
+        jobs, multiprocessing.get_context("spawn"), _prepare_worker, (kernel_environment(jobs, figures),)
+    )
+    futures = {pool.submit(_execute, path, build, own): path.stem for path, own in tasks}
+    try:
+        with tqdm(total=len(futures), unit="notebook", desc="notebooks") as bar:
+            for future in as_completed(futures):
+                result = _outcome(future, futures[future])
+                if result.error:
+                    bar.clear()
+                    typer.echo(result.error, err=True)
+                bar.set_postfix_str(result.notebook, refresh=False)
+                bar.update()
+    except KeyboardInterrupt:
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return [_outcome(future, name) for future, name in futures.items()]
+
+
+def _outcome(future: Future[Result], name: str) -> Result:
+    try:
+        return future.result()
+    except BrokenExecutor:
+        return Result(name, 0.0, error=f"{name}: the process that ran it, or one beside it, was killed; run it again")
+
+
+def _prepare_worker(environment: dict[str, str]) -> None:
+    import logging
+    import warnings
+
+    os.environ.clear()
+    os.environ.update(environment)
+    logging.disable(logging.WARNING)
+    warnings.filterwarnings("ignore", module="papermill")  # it dislikes the suffix of a file written aside
+
+
+def _execute(source: Path, build: Path, parameters: dict[str, Any]) -> Result:
+    import nbformat
+    from papermill import PapermillExecutionError, execute_notebook
+    from traitlets.config import Config
+
+    name, error, executed = source.stem, None, build / "notebooks" / source.name
+    begun: list[int] = []
+    started = time.perf_counter()
+    try:
+        with written_aside(executed) as aside:
+            try:
+                execute_notebook(
+                    str(source),
+                    str(aside),
+                    parameters,
+                    kernel_name="python3",
+                    cwd=str(source.parent),
+                    progress_bar=False,
+                    request_save_on_cell_execute=False,
+                    execution_timeout=CELL_TIMEOUT,
+                    config=Config({"KernelManager": {"transport_encryption": "auto"}}),
+                    extra_arguments=["--log-level=CRITICAL"],
+                    on_cell_execute=lambda cell, cell_index: begun.append(cell_index),
+                )
+            except PapermillExecutionError as failure:
+                # Caught inside: papermill has written the notebook as far as it got, which is worth keeping.
+                expected = failure.ename == ColdstartError.__name__
+                told = failure.evalue if expected else "\n".join(["", *failure.traceback])
+                error = f"{name}, cell {len(begun)}: {told}"
+        seconds = time.perf_counter() - started
+        notebook = nbformat.read(executed, as_version=4)
+        drop_widgets(notebook)
+        nbformat.write(notebook, executed)
+        write_html(notebook, build / "html" / f"{name}.html", source.parent.parent)
+    except Exception as failure:  # the kernel died, a cell took too long: one notebook's trouble, not the series'
+        return Result(name, time.perf_counter() - started, error=f"{name}, cell {len(begun)}: {failure}")
+    return Result(name, seconds, read_record(notebook), error)
+
+
+def save_results(root: Path, results: list[Result]) -> None:
+    """Merge `results` into `build/results.json`; a notebook that left no record loses its row."""
+    merged = read_results(root)
+    for result in results:
+        merged.pop(result.notebook, None)
+        if result.record:
+            merged[result.notebook] = {"seconds": round(result.seconds, 1), "record": result.record}
+    merged = dict(sorted(merged.items()))
+    with written_aside(root / "build" / "results.json") as aside:
+        aside.write_text(json.dumps(merged, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

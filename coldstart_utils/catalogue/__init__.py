@@ -1,0 +1,1 @@
+"""What is known: tables, their dirt, where they come from, texts and features of items and users, protocols."""

@@ -1,0 +1,159 @@
+"""RecBole's atomic files, read into one `Dataset` or refused with file, line and column.
+
+Atomic files (Zhao et al. 2021, RecBole) are tab-separated with typed headers such as `movie_title:token_seq`. The
+format knows no quoting: a quotation mark is a character.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..ground import ColdstartError
+from .dataset import Dataset
+
+TYPES = ("token", "token_seq", "float", "float_seq")
+# Data sets name the same thing differently; the chapters know one name for each.
+ALIASES = {"movie_title": "title", "release_year": "year", "class": "genres", "genre": "genres", "categories": "genres"}
+
+
+def read_atomic(folder: Path) -> Dataset:
+    """Return the folder's `Dataset`: one `.inter` file, and `.item`, `.user`, `.kg`, `.link` where they exist.
+
+    Raises ColdstartError for a missing file or column, a wrong type, duplicate or dangling ids, a NaN rating.
+    """
+    inter_path = _only_file(folder, "inter", required=True)
+    paths = {kind: _only_file(folder, kind) for kind in ("item", "user", "kg", "link")}
+    inter = read_table(inter_path, ("user_id", "item_id"))
+    items = _entities(paths["item"], "item_id", inter)
+    users = _entities(paths["user"], "user_id", inter)
+
+    interactions = pd.DataFrame(
+        {
+            "user": _codes(inter, "user_id", users, inter_path, paths["user"]),
+            "item": _codes(inter, "item_id", items, inter_path, paths["item"]),
+        }
+    )
+    notes = []
+    for column in ("rating", "timestamp"):
+        if column in inter:
+            _refuse_nan(inter[column], inter_path, column)
+            interactions[column] = inter[column]
+        else:
+            notes.append(f"{folder.name} has no {column}s.")
+    repeated = interactions.duplicated(["user", "item"], keep="last")
+    if repeated.any():
+        if "timestamp" in interactions:
+            interactions = interactions.sort_values("timestamp", kind="stable")
+        interactions = interactions.drop_duplicates(["user", "item"], keep="last").sort_index(ignore_index=True)
+        notes.append(f"{repeated.sum()} repeated pairs of user and item were reduced to their latest.")
+    if users.shape[1] == 1:
+        notes.append(f"{folder.name} has no attributes of users.")
+
+    triples = pd.DataFrame(columns=["head", "relation", "tail"])
+    links = pd.DataFrame(columns=["item", "entity"])
+    if paths["kg"] and paths["link"]:
+        columns = ["head_id", "relation_id", "tail_id"]
+        triples = read_table(paths["kg"], columns)[columns]
+        triples.columns = ["head", "relation", "tail"]
+        link = read_table(paths["link"], ("item_id", "entity_id"))
+        codes = _codes(link, "item_id", items, paths["link"], paths["item"])
+        links = pd.DataFrame({"item": codes, "entity": link["entity_id"]})
+    else:
+        notes.append(f"{folder.name} has no knowledge graph.")
+    return Dataset(folder.name, interactions, items, users, triples, links, tuple(notes))
+
+
+def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
+    """Return one atomic file as a frame: float columns as float64 (empty is NaN), all others as strings.
+
+    Raises ColdstartError naming file, line and column for an empty file, a header without types, a missing column,
+    a line with too many or too few fields, or a number that does not parse.
+    """
+    try:
+        lines = path.read_bytes().decode("utf-8-sig").rstrip("\r\n").split("\n")
+    except UnicodeDecodeError as error:
+        line, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
+        raise ColdstartError(f"{path}, line {line}: expected UTF-8, found the byte {byte:#04x}") from None
+    header = lines[0].rstrip("\r").split("\t")
+    if not lines[0].strip():
+        raise ColdstartError(f"{path}: the file is empty; expected a header such as 'user_id:token\\titem_id:token'")
+    if len(lines) == 1:
+        raise ColdstartError(f"{path}: the file has a header but no line below it")
+    for field in header:
+        if field.rpartition(":")[2] not in TYPES or ":" not in field:
+            raise ColdstartError(
+                f"{path}, line 1: column {field!r} needs a type: 'name:' and one of {', '.join(TYPES)}"
+            )
+    own = [field.rpartition(":")[0] for field in header]
+    names = [name if (known := ALIASES.get(name, name)) in own else known for name in own]
+    if missing := [column for column in required if column not in names]:
+        raise ColdstartError(f"{path}, line 1: expected a column {missing[0]!r}, found {', '.join(names)}")
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ColdstartError(f"{path}, line 1: the column {repeated[0]!r} stands there more than once")
+    for number, line in enumerate(lines[1:], start=2):
+        if line.count("\t") != len(header) - 1:
+            found = line.count("\t") + 1
+            raise ColdstartError(f"{path}, line {number}: expected {len(header)} tab-separated fields, found {found}")
+    fields = [line.rstrip("\r").split("\t") for line in lines[1:]]
+    frame = pd.DataFrame(fields, columns=names, dtype=str)
+    for name, field in zip(names, header):
+        if field.endswith(":float"):
+            frame[name] = _as_float(frame[name], path, name)
+    for name in required:
+        if name.endswith("_id") and (empty := frame[name] == "").any():
+            raise ColdstartError(f"{path}, line {empty.idxmax() + 2}, column {name!r}: expected an id, found nothing")
+    return frame
+
+
+def _as_float(column: pd.Series, path: Path, name: str) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = numbers.isna() & ~column.str.lower().isin(["", "nan"])
+    if wrong.any():
+        line = wrong.idxmax()
+        raise ColdstartError(f"{path}, line {line + 2}, column {name!r}: expected a number, found {column[line]!r}")
+    return numbers.astype(float)
+
+
+def _refuse_nan(column: pd.Series, path: Path, name: str) -> None:
+    if column.dtype != float:
+        raise ColdstartError(f"{path}, line 1, column {name!r}: expected the type float")
+    wrong = ~np.isfinite(column)
+    if wrong.any():
+        raise ColdstartError(
+            f"{path}, line {wrong.idxmax() + 2}, column {name!r}: expected a finite number, found none"
+        )
+
+
+def _only_file(folder: Path, kind: str, *, required: bool = False) -> Path | None:
+    found = sorted(folder.glob(f"*.{kind}"))
+    if len(found) > 1:
+        raise ColdstartError(f"{folder}: expected one .{kind} file, found {', '.join(f.name for f in found)}")
+    if required and not found:
+        raise ColdstartError(f"{folder}: expected a file that ends in .{kind}, found none")
+    return found[0] if found else None
+
+
+def _entities(path: Path | None, key: str, inter: pd.DataFrame) -> pd.DataFrame:
+    if path is None:
+        return pd.DataFrame({key: inter[key].drop_duplicates().tolist()})
+    frame = read_table(path, (key,))
+    twice = frame[key].duplicated()
+    if twice.any():
+        line = twice.idxmax()
+        raise ColdstartError(f"{path}, line {line + 2}, column {key!r}: the id {frame[key][line]!r} stands there twice")
+    return frame
+
+
+def _codes(frame: pd.DataFrame, key: str, entities: pd.DataFrame, path: Path, known: Path | None) -> np.ndarray:
+    codes = pd.Index(entities[key]).get_indexer(frame[key])
+    if (codes < 0).any():
+        line = int(np.argmax(codes < 0))
+        where = known.name if known else "the .inter file"
+        raise ColdstartError(
+            f"{path}, line {line + 2}, column {key!r}: the id {frame[key][line]!r} is not in {where}, where it must be"
+        )
+    return codes

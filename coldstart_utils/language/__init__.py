@@ -1,0 +1,1 @@
+"""What reads: text to vectors, and encoders trained further."""

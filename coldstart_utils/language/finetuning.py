@@ -1,0 +1,250 @@
+"""Fine-tuning a pretrained encoder pair by pair, as articles do, and one loop for everything that is trained."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ..ground import ColdstartError, written_aside
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+Array = np.ndarray
+
+Loss = Callable[[Any], "Tensor"]
+
+
+# --- Pairs: a text of user and item, and whether the user liked it ----------------------------------------------------
+
+
+class RecommendationDataset:
+    """Texts [n] and labels [n] (0 or 1) as token ids, for a `DataLoader` with `collate_fn=dataset.collate`.
+
+    A text may be a pair (first, second). `max_len` cuts; padding is left to `collate`, which pads to the longest of a
+    batch. Raises ColdstartError for empty texts, labels other than 0 and 1, a single class, or unequal lengths.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[str] | Sequence[tuple[str, str]],
+        labels: Sequence[int],
+        tokenizer: Any,
+        max_len: int = 128,
+    ) -> None:
+        texts, labels = list(texts), np.asarray(labels)
+        if len(texts) != len(labels):
+            raise ColdstartError(f"labels: expected one for each of {len(texts)} texts, got {len(labels)}")
+        empty = [n for n, text in enumerate(texts) if not all(part.strip() for part in np.atleast_1d(text))]
+        if empty or not texts:
+            raise ColdstartError(
+                f"texts: expected words in each, found none in {f'text {empty[0]}' if empty else 'all'}"
+            )
+        wrong = np.flatnonzero(~np.isin(labels, (0, 1)))
+        if len(wrong):
+            raise ColdstartError(f"label {wrong[0]}: expected 0 or 1, got {labels[wrong[0]]!r}")
+        if len(np.unique(labels)) < 2:
+            raise ColdstartError(
+                f"labels: expected both 0 and 1, found only {labels[0]}: there is nothing to tell apart"
+            )
+        self.tokenizer, self.labels = tokenizer, labels.astype(np.int64)
+        pairs = [np.atleast_1d(text).tolist() for text in texts]
+        columns = [list(column) for column in zip(*pairs)]
+        self.tokens = tokenizer(*columns, truncation=True, max_length=max_len)["input_ids"]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        tokens = self.tokens[row]
+        return {"input_ids": tokens, "attention_mask": [1] * len(tokens), "labels": int(self.labels[row])}
+
+    def collate(self, examples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        """Return input_ids, attention_mask [n, longest] and labels [n] (int64) of a batch of examples."""
+        import torch
+
+        tokens = [example["input_ids"] for example in examples]
+        labels = torch.tensor([example["labels"] for example in examples])
+        return _padded(tokens, self.tokenizer.pad_token_id) | {"labels": labels}
+
+
+def _padded(tokens: Sequence[Sequence[int]], padding: int | None) -> dict[str, Tensor]:
+    import torch
+
+    lengths = torch.tensor([len(ids) for ids in tokens])
+    mask = torch.arange(int(lengths.max())) < lengths[:, None]
+    ids = torch.full(mask.shape, padding or 0)
+    ids[mask] = torch.tensor([i for row in tokens for i in row])
+    return {"input_ids": ids, "attention_mask": mask.long()}
+
+
+def evaluate(model: Module, batches: Iterable[dict[str, Tensor]]) -> tuple[Array, Array]:
+    """Return the labels [n] and the predicted chance of label 1 [n] over `batches`, in evaluation mode."""
+    import torch
+
+    was_training, device = model.training, next(model.parameters()).device
+    model.eval()
+    labels, chances = [], []
+    with torch.inference_mode(), torch.autocast(device.type, enabled=device.type == "cuda"):
+        for batch in batches:
+            logits = model(**{k: v.to(device) for k, v in batch.items() if k != "labels"}).logits
+            chances.append(logits.float().softmax(dim=1)[:, 1].cpu().numpy())
+            labels.append(batch["labels"].numpy())
+    model.train(was_training)
+    return np.concatenate(labels), np.concatenate(chances)
+
+
+# --- One loop for everything that is trained --------------------------------------------------------------------------
+
+
+def train_epoch(
+    batches: Iterable[Any],
+    loss: Loss,
+    optimizer: Any,
+    next_rate: Callable[[], None] | None = None,
+    *,
+    max_steps: int | None = None,
+) -> list[float]:
+    """Return the losses of one pass over `batches`, one gradient step a batch, at most `max_steps`.
+
+    `loss(batch)` gives the scalar to descend, `next_rate` is called before every step. Raises ColdstartError before
+    the step if a loss is not finite.
+    """
+    import torch
+
+    losses: list[float] = []
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    kind = parameters[0].device.type
+    for batch in batches:
+        if max_steps is not None and len(losses) >= max_steps:
+            break
+        with torch.autocast(kind, enabled=kind == "cuda"):
+            value = loss(batch)
+        losses.append(value.item())
+        if not np.isfinite(losses[-1]):
+            raise ColdstartError(f"training: the loss became {losses[-1]} at step {len(losses)}; try a smaller rate")
+        if next_rate:
+            next_rate()
+        optimizer.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+    return losses
+
+
+def fit(
+    model: Module,
+    loss: Loss,
+    batches: Callable[[int], Sequence[Any]],
+    *,
+    epochs: int,
+    lr: float | Sequence[dict[str, Any]],
+    dev: Callable[[], float] | None = None,
+    checkpoint: Path | None = None,
+    max_steps: int | None = None,
+    seed: int = 0,
+    log_dir: Path | None = None,
+) -> pd.DataFrame:
+    """Train `model` by AdamW (Loshchilov & Hutter 2019) and return one row an epoch: epoch, loss, dev, seconds.
+
+    `batches(epoch)` lists the batches of an epoch; `lr` is a rate or parameter groups, raised over the first tenth of
+    the steps and lowered to zero in a line. With `dev()` (higher is better, also asked before the first step) the model
+    ends at its best epoch. A run that was broken off goes on from the file `checkpoint` as if it had not been; losses
+    go to TensorBoard in `log_dir`. Raises ColdstartError if a loss is not finite; the last good checkpoint stays.
+    """
+    import torch
+
+    torch.manual_seed(seed)
+    mine = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [{"params": mine, "lr": lr}] if isinstance(lr, float) else [dict(group) for group in lr]
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
+    peak = [group["lr"] for group in optimizer.param_groups]
+    total = min(epochs * len(batches(1)), max_steps or np.inf)
+    step, warm = 0, max(1, total // 10)
+
+    def next_rate() -> None:
+        nonlocal step
+        share = min((step + 1) / warm, (total - step) / max(1, total - warm))
+        for group, rate in zip(optimizer.param_groups, peak):
+            group["lr"] = rate * share
+        step += 1
+
+    if checkpoint and checkpoint.is_file():
+        best, history = _resume(checkpoint, model, optimizer)
+        step = int(history[-1]["step"])
+    else:
+        best, history = _trained(model), [{"epoch": 0, "step": 0, "loss": np.nan, "seconds": 0.0}]
+        history[0]["dev"] = dev() if dev else np.nan
+    before = history[-1]["seconds"]
+    begun = time.perf_counter()
+    for epoch in range(len(history), epochs + 1):
+        if step >= total:
+            break
+        # What chance decides in an epoch must not depend on the epochs that this process has run.
+        torch.manual_seed(seed + epoch)
+        bar = tqdm(batches(epoch), desc=f"epoch {epoch} of {epochs}", unit="step", delay=2, leave=False)
+        mean = float(np.mean(train_epoch(bar, loss, optimizer, next_rate, max_steps=int(total) - step)))
+        row = {"epoch": epoch, "step": step, "loss": mean, "seconds": before + time.perf_counter() - begun}
+        history.append(row | {"dev": dev() if dev else np.nan})
+        if not dev or history[-1]["dev"] > max(old["dev"] for old in history[:-1]):
+            best = _trained(model)
+        if checkpoint:
+            _save(checkpoint, model, best, optimizer, history)
+        if log_dir:
+            _log(log_dir, history[-1])
+    model.load_state_dict(best, strict=False)
+    return pd.DataFrame(history)
+
+
+def _trained(model: Module) -> dict[str, Tensor]:
+    return {name: own.detach().clone() for name, own in model.named_parameters() if own.requires_grad}
+
+
+def _save(path: Path, model: Module, best: dict[str, Tensor], optimizer: Any, history: list[dict[str, float]]) -> None:
+    from safetensors.torch import save_file
+
+    tensors = {f"last/{name}": own for name, own in _trained(model).items()}
+    tensors |= {f"best/{name}": own for name, own in best.items()}
+    for n, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{n}/{key}": value for key, value in state.items()}
+    with written_aside(path) as aside:
+        save_file(tensors, aside, metadata={"history": json.dumps(history)})
+
+
+def _resume(path: Path, model: Module, optimizer: Any) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt", device=str(next(model.parameters()).device)) as file:
+            history = json.loads(file.metadata()["history"])
+            parts: dict[str, dict[str, Tensor]] = {"last": {}, "best": {}, "optimizer": {}}
+            for key in file.keys():  # noqa: SIM118 - the file is no mapping
+                part, _, name = key.partition("/")
+                parts[part][name] = file.get_tensor(key)
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise ColdstartError(f"{path}: not a checkpoint of `fit` ({error}); delete it to begin anew") from None
+    if {k: v.shape for k, v in parts["last"].items()} != {k: v.shape for k, v in _trained(model).items()}:
+        raise ColdstartError(f"{path}: a checkpoint of another model; name another file, or delete it to begin anew")
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in parts["optimizer"].items():
+        n, key = name.split("/")
+        state.setdefault(int(n), {})[key] = tensor
+    model.load_state_dict(parts["last"], strict=False)
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+    return parts["best"], history
+
+
+def _log(folder: Path, row: dict[str, float]) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(folder)) as writer:
+        for name in ("loss", "dev"):
+            writer.add_scalar(name, row[name], row["epoch"])

@@ -1,0 +1,163 @@
+"""Item towers: the text of an item is encoded once and scored against everybody."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..ground import ColdstartError
+from .encoders import TextEncoder, pool
+from .finetuning import Loss, _padded
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = np.ndarray
+
+
+class ItemTower:
+    """The texts of a catalogue, tokenised once, and a BERT of one's own (`model`) that turns their rows into vectors.
+
+    The first `frozen` layers and the embeddings stay as they are: they run once, what they give is kept, and only the
+    layers above are trained. `pretrained=False` starts from random weights, all trained; `lora_rank` trains nothing
+    but low-rank additions to the attention of the layers above (LoRA, Hu et al. 2022). Raises ColdstartError for
+    another architecture or a number of layers that it has not.
+    """
+
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        texts: Sequence[str],
+        *,
+        frozen: int = 0,
+        pretrained: bool = True,
+        lora_rank: int = 0,
+    ) -> None:
+        import torch
+
+        config = encoder.model.config
+        if config.model_type != "bert":
+            raise ColdstartError(f"model {encoder.name!r}: expected the architecture bert, got {config.model_type}")
+        if not 0 <= frozen < config.num_hidden_layers:
+            raise ColdstartError(f"frozen: expected 0 to {config.num_hidden_layers - 1} layers, got {frozen!r}")
+        self.pooling = encoder.pooling
+        self.model = copy.deepcopy(encoder.model) if pretrained else type(encoder.model)(config)
+        # Dropout stays off: an item left out of its own prediction is check enough, and a pass tells the same twice.
+        self.model.eval().requires_grad_(False)
+        layers = self.model.encoder.layer
+        if lora_rank:
+            import peft
+
+            where = list(range(frozen, len(layers)))
+            config = peft.LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, target_modules=["query", "value"],
+                                     layers_to_transform=where, layers_pattern="layer")  # fmt: skip
+            peft.inject_adapter_in_model(config, self.model)
+        else:
+            layers[frozen:].requires_grad_(True)
+        self.model.to("cuda" if torch.cuda.is_available() else "cpu")
+        self._upper = layers[frozen:]
+        tokens = encoder.tokenizer(list(texts), truncation=True, max_length=encoder.max_tokens)["input_ids"]
+        self.lengths = np.array([len(ids) for ids in tokens])
+        self._below: list[Tensor] = [torch.empty(0)] * len(tokens)
+        with torch.no_grad():
+            for rows in self._chunks(np.arange(len(tokens))):
+                ids = _padded([tokens[row] for row in rows], encoder.tokenizer.pad_token_id)["input_ids"]
+                below = self._through(layers[:frozen], self.model.embeddings(ids.to(self.model.device)), rows)[-1]
+                for row, own in zip(rows, below):
+                    self._below[row] = own[: self.lengths[row]].clone()
+
+    def _chunks(self, rows: Array) -> list[Array]:
+        # Like lengths side by side, about 2,048 tokens at once: little padding, and no more memory than needed.
+        rows = rows[np.argsort(-self.lengths[rows], kind="stable")]
+        return np.split(rows, np.flatnonzero(np.diff(np.cumsum(self.lengths[rows]) // 2048)) + 1)
+
+    def _mask(self, rows: Array) -> Tensor:
+        import torch
+
+        lengths = torch.tensor(self.lengths[rows], device=self.model.device)
+        return torch.arange(int(lengths.max()), device=self.model.device) < lengths[:, None]
+
+    def _through(self, layers: Iterable[Any], hidden: Tensor, rows: Array) -> list[Tensor]:
+        import torch
+
+        penalty = (~self._mask(rows))[:, None, None] * torch.finfo(hidden.dtype).min
+        states = [hidden]
+        for layer in layers:
+            states.append(layer(states[-1], penalty))
+        return states
+
+    def encode(self, rows: Array) -> Tensor:
+        """Return the vectors of `rows` [len(rows), d], of unit length, through which gradients flow."""
+        return self.traced(rows, ())[0]
+
+    def traced(self, rows: Array, layers: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+        """Return the vectors of `rows` [n, d] and, per layer, the states of all their tokens [tokens, d], row by row.
+
+        Raises ColdstartError for a layer that is frozen or not there: frozen layers run once, when the tower is built.
+        """
+        import torch
+        from torch.nn.utils.rnn import pad_sequence
+
+        depth = len(self.model.encoder.layer)
+        first = depth - len(self._upper)
+        if not set(layers) <= set(range(first, depth)):
+            raise ColdstartError(f"layers: expected some of {first} to {depth - 1}, got {list(layers)}")
+        rows = np.arange(len(self.lengths))[rows]
+        vectors, found = [], [[] for _ in layers]
+        for part in self._chunks(rows):
+            below = pad_sequence([self._below[row] for row in part], batch_first=True)
+            states = self._through(self._upper, below, part)
+            vectors.append(pool(states[-1], self._mask(part), self.pooling))
+            for layer, texts in zip(layers, found):
+                texts += [own[:n] for own, n in zip(states[layer - first + 1], self.lengths[part])]
+        place = np.argsort(np.argsort(-self.lengths[rows], kind="stable"), kind="stable").tolist()
+        Z = torch.nn.functional.normalize(torch.cat(vectors).float()[place])
+        return Z, [torch.cat([texts[n] for n in place]) for texts in found]
+
+    def vectors(self) -> Array:
+        """Return the vectors of the whole catalogue, float32 [items, d]."""
+        import torch
+
+        with torch.no_grad():
+            return self.encode(np.arange(len(self.lengths))).cpu().numpy()
+
+
+def leave_one_out(K: Tensor, targets: Tensor, reg: float) -> Tensor:
+    """Return the errors [n, t] of ridge on the kernel K [n, n] where every row is predicted from all the others.
+
+    One inverse does what n fits would: e_i = (H⁻¹Y)_i / (H⁻¹)_ii, H = K + reg·I (PRESS, Allen 1974).
+    """
+    import torch
+
+    inverse = torch.linalg.inv(K + reg * torch.eye(len(K), dtype=K.dtype, device=K.device))
+    return inverse @ targets / inverse.diagonal()[:, None]
+
+
+def bridge_loss(encode: Callable[[Array], Tensor], targets: Array, reg: float = 1.0) -> Loss:
+    """Return the loss of a batch of rows: what share of their `targets` [items, t] the other rows cannot predict.
+
+    Each row plays the cold item once: its targets come by ridge from the vectors and targets of the other rows, and
+    gradients flow through the closed form into `encode(rows)` (cf. Bertinetto et al. 2019).
+    """
+    import torch
+
+    def loss(rows: Array) -> Tensor:
+        Z = encode(rows).float()
+        Y = torch.as_tensor(targets[rows], dtype=Z.dtype, device=Z.device)
+        with torch.autocast(Z.device.type, enabled=False):
+            return (leave_one_out(Z @ Z.T, Y, reg) ** 2).sum() / (Y**2).sum()
+
+    return loss
+
+
+def shuffled(rows: Array, batch_size: int, seed: int) -> Callable[[int], list[Array]]:
+    """Return epoch → batches of about `batch_size` of the `rows`, in an order that seed and epoch alone decide."""
+
+    def batches(epoch: int) -> list[Array]:
+        order = np.random.default_rng([seed, epoch]).permutation(rows)
+        return np.array_split(order, max(1, round(len(rows) / batch_size)))
+
+    return batches

@@ -1,0 +1,131 @@
+"""Ranking metrics for all users at once, in NumPy alone.
+
+Every `…_at_k` function takes `hits` [users, K] (True where the item at that rank is relevant, K >= k), and where it
+needs it `n_relevant` [users], and returns one number per user [users]. Ties in scores are broken by item id, ascending.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+Array = np.ndarray
+
+
+def top_k(scores: Array, k: int) -> Array:
+    """Return the columns of the k largest scores of each row [users, k], score descending, then column ascending.
+
+    Raises ValueError if k is not in 1 … columns or a score is NaN.
+    """
+    scores = np.asarray(scores)
+    if not 1 <= k <= scores.shape[1]:
+        raise ValueError(f"k: expected 1 to {scores.shape[1]} (the number of candidates), got {k}")
+    if np.isnan(scores).any():
+        raise ValueError("scores: expected numbers, found NaN")
+    threshold = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
+    above, tied = scores > threshold, scores == threshold
+    room = k - above.sum(axis=1, keepdims=True)
+    chosen = above | (tied & (np.cumsum(tied, axis=1) <= room))
+    columns = np.nonzero(chosen)[1].reshape(len(scores), k)
+    order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(columns, order, axis=1)
+
+
+def hit_matrix(ranked: Array, relevant: sparse.csr_matrix) -> Array:
+    """Return hits [users, K]: whether item `ranked[u, r]` is stored (and not zero) in row u of `relevant`."""
+    relevant = sparse.csr_matrix(relevant)
+    rows, columns = relevant.nonzero()
+    keys = np.sort(rows * np.int64(relevant.shape[1]) + columns)
+    wanted = np.arange(len(ranked))[:, None] * np.int64(relevant.shape[1]) + ranked
+    if not len(keys):
+        return np.zeros(ranked.shape, bool)
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return keys[place] == wanted
+
+
+def recall_at_k(hits: Array, n_relevant: Array, k: int) -> Array:
+    """Return |top k ∩ relevant| / |relevant| (trec_eval's `recall_k`); LensKit divides by min(k, n) instead."""
+    return hits[:, :k].sum(axis=1) / np.maximum(n_relevant, 1)
+
+
+def precision_at_k(hits: Array, k: int) -> Array:
+    """Return |top k ∩ relevant| / k (trec_eval's `P_k`)."""
+    return hits[:, :k].sum(axis=1) / k
+
+
+def f1_at_k(hits: Array, n_relevant: Array, k: int) -> Array:
+    """Return 2PR / (P + R), the harmonic mean of precision and recall at k (van Rijsbergen 1979); 0 without a hit."""
+    return 2 * hits[:, :k].sum(axis=1) / (k + np.maximum(n_relevant, 1))
+
+
+def ndcg_at_k(hits: Array, n_relevant: Array, k: int) -> Array:
+    """Return DCG / ideal DCG with gain 1 and discount log2(rank + 1) (Järvelin & Kekäläinen 2002)."""
+    discount = 1 / np.log2(np.arange(2, k + 2))
+    ideal = np.concatenate([[1.0], np.cumsum(discount)])[np.minimum(n_relevant, k)]
+    return hits[:, :k] @ discount / np.where(n_relevant > 0, ideal, 1.0)
+
+
+def mrr_at_k(hits: Array, k: int) -> Array:
+    """Return 1 / rank of the first hit within k, else 0 (Voorhees 1999)."""
+    first = np.argmax(hits[:, :k], axis=1)
+    return np.where(hits[:, :k].any(axis=1), 1 / (first + 1), 0.0)
+
+
+def hit_rate_at_k(hits: Array, k: int) -> Array:
+    """Return 1 where at least one of the top k is relevant, else 0."""
+    return hits[:, :k].any(axis=1).astype(float)
+
+
+def auc(scores: Array, relevant: Array) -> Array:
+    """Return per row the chance that a relevant item outscores another, ties half (Mann & Whitney 1947); NaN if
+    undefined.
+
+    `scores` and the boolean `relevant` are [users, items].
+    """
+    from scipy.stats import rankdata
+
+    positives = relevant.sum(axis=1)
+    negatives = relevant.shape[1] - positives
+    rank_sum = (rankdata(scores, axis=1) * relevant).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def auc_within(labels: Array, scores: Array, groups: Array) -> Array:
+    """Return for each distinct group (a user, ascending) the AUC of its own pairs [n]; NaN where a label is missing.
+
+    The chance that a liked item of this user outscores one that is not; what users differ in cancels. Ties count half.
+    """
+    from scipy.stats import rankdata
+
+    labels, scores, (_, group) = np.asarray(labels), np.asarray(scores, float), np.unique(groups, return_inverse=True)
+    order = np.lexsort([scores, group])
+    # Ranks of all pairs sorted by group, then score, less the pairs of the groups before, are ranks within the group.
+    key = np.cumsum(np.r_[0, (np.diff(scores[order]) != 0) | (np.diff(group[order]) != 0)])
+    size = np.bincount(group)
+    rank = rankdata(key) - (np.cumsum(size) - size)[group[order]]
+    positive = np.bincount(group, labels)
+    rank_sum = np.bincount(group[order], rank * labels[order])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (rank_sum - positive * (positive + 1) / 2) / (positive * (size - positive))
+
+
+def coverage(ranked: Array, n_items: int) -> float:
+    """Return the share of the `n_items` candidates that stand in at least one user's list (Ge et al. 2010)."""
+    return len(np.unique(ranked)) / n_items
+
+
+def gini(exposure: Array) -> float:
+    """Return the Gini index of non-negative exposure: 0 all items shown alike, towards 1 one item shown alone."""
+    x = np.sort(np.asarray(exposure, float))
+    n = len(x)
+    return float((2 * np.arange(1, n + 1) - n - 1) @ x / (n * x.sum())) if x.sum() else 0.0
+
+
+def novelty(ranked: Array, popularity: Array) -> Array:
+    """Return the mean of −log2 p(item) over each list, bits (Castells et al. 2011), p with add-one smoothing.
+
+    `popularity` [items] counts interactions.
+    """
+    p = (popularity + 1) / (popularity.sum() + len(popularity))
+    return -np.log2(p)[ranked].mean(axis=1)

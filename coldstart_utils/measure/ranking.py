@@ -1,0 +1,136 @@
+"""Full ranking of any `score(users, items)`, per user, as tidy frames, and who is shown by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from ..catalogue.splits import Split
+from ..ground import ColdstartError
+from . import metrics
+
+Array = np.ndarray
+
+Scorer = Callable[[Array, Array], Array]
+METRICS = ("recall", "precision", "f1", "ndcg", "mrr", "hit_rate")
+
+
+def from_matrix(scores: Array) -> Scorer:
+    """Return the scorer that looks up `scores` [all users, all items]."""
+    return lambda users, items: scores[np.ix_(users, items)]
+
+
+def from_items(scores: Array) -> Scorer:
+    """Return the scorer that gives every user the same score of each item, `scores` [all items]."""
+    return lambda users, items: np.broadcast_to(scores[items], (len(users), len(items)))
+
+
+def from_factors(U: Array, V: Array) -> Scorer:
+    """Return the scorer U[u]·V[i] of factors `U` [all users, rank] and `V` [all items, rank]."""
+    return lambda users, items: U[users] @ V[items].T
+
+
+def evaluate(
+    scorers: Mapping[str, Scorer], split: Split, *, k: int = 20, bands: Mapping[str, Array] | None = None
+) -> pd.DataFrame:
+    """Return one row per model and tested user: model, seed, user, and recall, precision, f1, ndcg, mrr, hit_rate at k.
+
+    All candidates are ranked (never a sample of negatives), less those the user is known to have chosen.
+    `tail_recall` is recall of the less popular half of the tested items, NaN for users who want none of them; so is
+    `recall <name>` for each of the `bands` (name → items). `novelty` is the mean of −log2 p of the list, bits. It and
+    the tail count test interactions: cold items have no others. Raises ColdstartError for scores of a wrong shape or
+    not finite.
+    """
+    users, candidates = split.users, split.candidates
+    relevant = sparse.csr_matrix(split.test[users][:, candidates])
+    n_relevant = np.diff(relevant.indptr)
+    popularity = np.asarray(relevant.astype(bool).sum(axis=0)).ravel()
+    parts = {"tail_recall": popularity <= np.median(popularity)}
+    parts |= {f"recall {name}": np.isin(candidates, items) for name, items in (bands or {}).items()}
+    wanted = {name: np.asarray(relevant.astype(bool)[:, part].sum(axis=1)).ravel() for name, part in parts.items()}
+    known = (split.train + split.support)[users][:, candidates].tocoo()
+    k = min(k, len(candidates))
+    frames = []
+    for name, scorer in scorers.items():
+        ranked = metrics.top_k(_scores(name, scorer, users, candidates, known), k)
+        hits = metrics.hit_matrix(ranked, relevant)
+        by_part = {name: metrics.recall_at_k(hits & part[ranked], wanted[name], k) for name, part in parts.items()}
+        frames.append(
+            pd.DataFrame(
+                {
+                    "model": name,
+                    "seed": split.seed,
+                    "user": users,
+                    "recall": metrics.recall_at_k(hits, n_relevant, k),
+                    "precision": metrics.precision_at_k(hits, k),
+                    "f1": metrics.f1_at_k(hits, n_relevant, k),
+                    "ndcg": metrics.ndcg_at_k(hits, n_relevant, k),
+                    "mrr": metrics.mrr_at_k(hits, k),
+                    "hit_rate": metrics.hit_rate_at_k(hits, k),
+                    **{name: np.where(wanted[name] > 0, values, np.nan) for name, values in by_part.items()},
+                    "novelty": metrics.novelty(ranked, popularity),
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def within_users(scorer: Scorer, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return per user with `pairs` (user, item, label 0 or 1) the `auc` of the scores of their own pairs.
+
+    The score orders what a user likes above what they do not (`metrics.auc_within`); NaN where a label is missing.
+    """
+    users, u = np.unique(pairs["user"], return_inverse=True)
+    items, i = np.unique(pairs["item"], return_inverse=True)
+    return pd.DataFrame({"user": users, "auc": metrics.auc_within(pairs["label"], scorer(users, items)[u, i], u)})
+
+
+def chosen_and_liked(scorers: Mapping[str, Scorer], split: Split, pairs: pd.DataFrame, *, k: int = 20) -> pd.DataFrame:
+    """Return `evaluate` of the scorer 'chosen' on `split`, and beside it the `auc` by `within_users` of 'liked'.
+
+    The two questions of a recommender: which of the candidates somebody takes, and which of those taken they like.
+    `pairs` are as for `within_users`; those about the candidates are asked. Without 'liked', 'chosen' answers both.
+    """
+    asked = pairs[pairs["item"].isin(split.candidates)]
+    within = within_users(scorers.get("liked", scorers["chosen"]), asked)
+    return evaluate({"chosen": scorers["chosen"]}, split, k=k).drop(columns="model").merge(within, how="left")
+
+
+def exposure(
+    scorers: Mapping[str, Scorer], split: Split, *, k: int = 20, bands: Mapping[str, Array] | None = None
+) -> pd.DataFrame:
+    """Return one row per model: `coverage` of the candidates and `gini` of how often each stands in a top-k list.
+
+    `places <name>` is the share of all places in lists that each of the `bands` (name → items) gets.
+    """
+    rows = []
+    for name, shown in impressions(scorers, split, k=k).items():
+        row = {"model": name, "coverage": np.mean(shown > 0), "gini": metrics.gini(shown)}
+        parts = {f"places {band}": np.isin(shown.index, items) for band, items in (bands or {}).items()}
+        rows.append(row | {band: shown[part].sum() / shown.sum() for band, part in parts.items()})
+    return pd.DataFrame(rows)
+
+
+def impressions(scorers: Mapping[str, Scorer], split: Split, *, k: int = 20) -> pd.DataFrame:
+    """Return how many users have each candidate in their top k: items down, models across."""
+    known = (split.train + split.support)[split.users][:, split.candidates].tocoo()
+    shown = {}
+    for name, scorer in scorers.items():
+        scores = _scores(name, scorer, split.users, split.candidates, known)
+        ranked = metrics.top_k(scores, min(k, len(split.candidates)))
+        shown[name] = np.bincount(ranked.ravel(), minlength=len(split.candidates))
+    return pd.DataFrame(shown, split.candidates)
+
+
+def _scores(name: str, scorer: Scorer, users: Array, candidates: Array, known: sparse.coo_matrix) -> Array:
+    scores = np.array(scorer(users, candidates), dtype=float)
+    if scores.shape != (len(users), len(candidates)):
+        expected = (len(users), len(candidates))
+        raise ColdstartError(f"scorer {name!r}: expected scores of shape {expected}, got {scores.shape}")
+    if not np.isfinite(scores).all():
+        raise ColdstartError(f"scorer {name!r}: expected finite scores, found NaN or infinity")
+    scores[known.row, known.col] = -np.inf
+    return scores

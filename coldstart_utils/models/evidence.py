@@ -1,0 +1,77 @@
+"""Prior and posterior of a factor, and which answers would teach most about it."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import linalg, sparse
+
+from ..ground import ColdstartError
+from .content import bridge, left_out
+from .least_squares import _positive, solve_rows
+
+Array = np.ndarray
+
+
+def empirical_prior(factors: Array, old: Array, K: Array | None = None, *, reg: float = 10.0) -> tuple[Array, Array]:
+    """Return what is believed of all n factors before a rating: means [n, rank] and one covariance [rank, rank].
+
+    `factors` [n, rank] are known for the rows `old`. The mean is a `bridge` from K [n, n] around their average (only
+    the average without K), the covariance that of its misses when left out: empirical Bayes (Efron & Morris 1975).
+    """
+    mean = np.tile(factors[old].mean(axis=0, dtype=float), (len(factors), 1))
+    misses = factors[old] - mean[old]
+    if K is not None:
+        mean += bridge(K, misses, old, np.arange(len(factors)), reg)
+        misses = left_out(K, misses, old, reg)
+    covariance = np.cov(misses.T)
+    # Factors may lie in fewer directions than they have numbers; the others get a thousandth of the mean spread.
+    return mean, covariance + 1e-3 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+
+
+def posterior(
+    X: sparse.csr_matrix, V: Array, prior: Array, covariance: Array, *, noise: float, silence: float = 0.0
+) -> Array:
+    """Return the posterior means [rows of X, rank] of factors x ~ N(prior, covariance) after the answers stored in X.
+
+    An answer y_j (1 yes, a stored 0 no) about V_j is x·V_j and noise of variance `noise`. With J the answered, x = m +
+    (noise·Λ + V_JᵀV_J)⁻¹V_Jᵀ(y − V_J m), Bayesian linear regression (Lindley & Smith 1972). Λ = covariance⁻¹, m =
+    prior; `silence` counts every item as a no with that weight beforehand, Λ += silence·VᵀV, m = Λ⁻¹covariance⁻¹prior.
+    Without it a row without answers keeps its prior [rows of X, rank]. Raises ColdstartError for shapes that do not
+    fit, NaN, a noise that is not positive or a negative silence.
+    """
+    _positive(noise, "noise")
+    if not silence >= 0:
+        raise ColdstartError(f"silence: expected a number of 0 or more, got {silence!r}")
+    X, rank = sparse.csr_matrix(X, dtype=float), V.shape[1]
+    shapes = {"answers": (X.shape[0], len(V)), "prior": (X.shape[0], rank), "covariance": (rank, rank)}
+    for (name, expected), found in zip(shapes.items(), (X, prior, covariance)):
+        if found.shape != expected:
+            raise ColdstartError(f"posterior: expected {name} of shape {expected}, got {found.shape}")
+        if not np.isfinite(found.data if found is X else found).all():
+            raise ColdstartError(f"posterior: expected finite {name}, found NaN or infinity")
+    inverse = linalg.inv(covariance)
+    precision = inverse + silence * (V.T @ V)
+    if silence:
+        prior = prior @ linalg.solve(precision, inverse, assume_a="pos").T
+    row = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    unexplained = X.data - np.einsum("nk,nk->n", prior[row], V[X.indices])
+    return prior + solve_rows(X, np.full(X.nnz, noise), unexplained, V, precision)
+
+
+def ask_first(V: Array, covariance: Array, n: int, *, noise: float) -> Array:
+    """Return the n items [n] whose answers shrink the uncertainty about x ~ N(m, covariance) fastest, first to last.
+
+    Each next item has the largest v·C·v, C the covariance given the ones before: the greatest gain in log det C⁻¹, a
+    greedy D-optimal design (Fedorov 1972). It needs no answers. Raises ColdstartError unless 1 <= n <= items.
+    """
+    _positive(noise, "noise")
+    if not 1 <= n <= len(V):
+        raise ColdstartError(f"ask_first: expected 1 to {len(V)} items, got {n!r}")
+    C, chosen = covariance.astype(float), []
+    for _ in range(n):
+        gain = np.einsum("nk,nk->n", V @ C, V)
+        gain[chosen] = -np.inf
+        chosen.append(int(np.argmax(gain)))
+        seen = C @ V[chosen[-1]]
+        C = C - np.outer(seen, seen) / (noise + seen @ V[chosen[-1]])
+    return np.array(chosen)

@@ -1,0 +1,1 @@
+"""What if it were new: pure functions, their pictures and widgets, the page."""
