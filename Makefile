@@ -21,8 +21,8 @@ lab: setup ## open the notebooks in JupyterLab
 	cd notebooks && $(ON_PATH) jupyter lab --KernelManager.transport_encryption=auto
 demo: setup ## serve the what-if panels of notebook 08 as a web page on this machine
 	$(ON_PATH) coldstart demo
-figures: setup ## run the series, then refresh navigation and README
-	$(BIN)/coldstart run && $(BIN)/coldstart refresh
+figures: setup ## run the series and renew what is kept of it: figures/, navigation, README
+	$(BIN)/coldstart run --figures && $(BIN)/coldstart refresh
 screenshots: setup chromium ## photograph the what-if panels in Chromium, into figures/
 	$(ON_PATH) COLDSTART_SCREENSHOTS=figures pytest tests/browser -k screenshots
 bench: .venv/.bench ## run each benchmark beside its peer

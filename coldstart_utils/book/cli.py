@@ -68,6 +68,7 @@ def run(
     parameter: Annotated[list[str] | None, typer.Option("-p", metavar="NAME VALUE", help="Set a parameter.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The same code on less data, drawing nothing.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Notebooks run at a time.")] = 2,
+    figures: Annotated[bool, typer.Option("--figures", help="Renew figures/ instead of drawing into build/.")] = False,
 ) -> None:
     """Execute notebooks and tell which of their claims hold."""
     root = find_root(Path.cwd())
@@ -83,7 +84,9 @@ def run(
     if isinstance(folder := parameters.get("DATASET"), str) and folder not in INSTALLABLE and Path(folder).is_dir():
         parameters["DATASET"] = str(Path(folder).resolve())
     quick = quick or parameters.get("QUICK") is True
-    results = run_series(root, paths, parameters, quick=quick, jobs=jobs)
+    if figures and (quick or parameters):
+        raise typer.BadParameter("--figures renews the figures of a full run: leave --quick and -p out")
+    results = run_series(root, paths, parameters, quick=quick, jobs=jobs, renew_figures=figures)
     if not (quick or parameters):
         save_results(root, results)
     told = [(held_of_all(r.record), r.record["headline"]) if r.record else ("–", "–") for r in results]

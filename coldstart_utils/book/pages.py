@@ -23,6 +23,7 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+FOLDED = "folded"
 EXECUTION_METADATA = ("execution", "papermill", "ExecuteTime", "collapsed", "scrolled")
 STYLE = """<style>
 main { max-width: 1000px; margin: 0 auto; }
@@ -59,9 +60,12 @@ def write_html(notebook: NotebookNode, path: Path, root: Path) -> None:
 
 
 def for_readers(notebook: NotebookNode) -> tuple[NotebookNode, list[str]]:
-    """Return a copy in which widgets are pictures, answers folded and formulas tokens, and the MathML of these."""
+    """Return a copy in which widgets are pictures, answers and folded code are `<details>`, and formulas tokens, and
+    the MathML of these.
+    """
     notebook, formulas = deepcopy(notebook), []
     drop_widgets(notebook)
+    notebook.cells = [part for cell in notebook.cells for part in folded(cell)]
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = with_tokens(fold_answers(cell.source), formulas).replace("](../figures/", "](figures/")
@@ -69,6 +73,23 @@ def for_readers(notebook: NotebookNode) -> tuple[NotebookNode, list[str]]:
             if "text/markdown" in output.get("data", {}):
                 output.data["text/markdown"] = with_tokens(output.data["text/markdown"], formulas)
     return notebook, formulas
+
+
+def folded(cell: NotebookNode) -> list[NotebookNode]:
+    """Return a cell as it is, or one tagged 'folded' as its output and, below it, its source in a `<details>` block.
+
+    What failed is not folded, so that a reader sees where.
+    """
+    from nbformat.v4 import new_markdown_cell
+
+    failed = any(output.output_type == "error" for output in cell.get("outputs", []))
+    if FOLDED not in cell.metadata.get("tags", []) or failed:
+        return [cell]
+    cell.metadata["transient"] = {"remove_source": True}
+    block = fold_answers(
+        f"<details><summary>The code of this output</summary>\n```python\n{cell.source}\n```\n</details>"
+    )
+    return [cell, new_markdown_cell(block)]
 
 
 def with_links(body: str, folder: Path, root: Path) -> str:
@@ -129,7 +150,8 @@ def with_tokens(source: str, formulas: list[str]) -> str:
 def read_record(notebook: NotebookNode) -> dict[str, Any] | None:
     """Return the last record in the outputs of an executed notebook, or None."""
     outputs = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
-    return next((data[RECORD_MIME] for data in reversed(outputs) if RECORD_MIME in data), None)
+    found = next((data[RECORD_MIME] for data in reversed(outputs) if RECORD_MIME in data), None)
+    return found and found | {kind: dict(found.get(kind, [])) for kind in ("claims", "findings")}
 
 
 def read_results(root: Path) -> dict[str, dict[str, Any]]:
@@ -164,6 +186,10 @@ def strip(notebook: NotebookNode) -> None:
             cell.outputs, cell.execution_count = [], None
         for key in EXECUTION_METADATA:
             cell.metadata.pop(key, None)
+        # The tag says it to our pages, the other to JupyterLab.
+        cell.metadata.pop("jupyter", None)
+        if FOLDED in cell.metadata.get("tags", []):
+            cell.metadata["jupyter"] = {"source_hidden": True}
 
 
 def navigate(notebook: NotebookNode, before: tuple[str, str] | None, after: tuple[str, str] | None) -> None:

@@ -1,79 +1,23 @@
-"""One function a kind of figure; `save_figure` keeps the picture and its data."""
+"""One function a kind of figure: data in, a matplotlib `Figure` out."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib
-import matplotlib.image
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from filelock import FileLock
 from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
 from ..catalogue.splits import Split
-from ..ground import figures_dir, versions, written_aside
 from ..measure import metrics
-from ..palette import BLUE, COLOURS, FAINT, GREEN, GREY, INK, ORANGE, SEQUENTIAL, SKY, STYLE, figure, png, shown_width
-from .record import Run
+from ..measure.study import signed
+from ..palette import BLUE, COLOURS, FAINT, GREEN, GREY, INK, ORANGE, SEQUENTIAL, SKY, STYLE, figure
 
 Array = np.ndarray
-
-
-def save_figure(fig: Figure, name: str, data: pd.DataFrame, run: Run, *, alt: str) -> Any:
-    """Return the picture for display, with `alt` for those who cannot see it; keep it where the runner asked for it.
-
-    Beside `name.png` lie the plotted data (`name.csv`, six significant digits), and `manifest.json` notes the
-    notebook, its parameters, the hash of the data, and versions. Nothing is kept in QUICK mode. Where the data differ
-    from those kept by less than 0.1 % and the picture by nothing that can be seen, the old files stay.
-    """
-    from IPython.display import Image
-
-    picture = png(fig)
-    shown = Image(data=picture, format="png", width=shown_width(picture), alt=alt)
-    folder = figures_dir()
-    if folder is not None and not run.quick:
-        folder.mkdir(parents=True, exist_ok=True)
-        table = data.to_csv(index=False, float_format="%.6g").encode()
-        entry = {
-            "notebook": run.notebook,
-            "parameters": run.parameters,
-            "data_sha256": hashlib.sha256(table).hexdigest(),
-            "alt": alt,
-            "versions": versions(),
-        }
-        # Two notebooks may save at the same time.
-        with FileLock(folder / ".manifest.lock"):
-            manifest = folder / "manifest.json"
-            entries = json.loads(manifest.read_text()) if manifest.is_file() else {}
-            told = all(entries.get(name, {}).get(key) == entry[key] for key in ("notebook", "parameters", "alt"))
-            if told and _same(folder, name, table, picture):
-                return shown
-            for suffix, content in (("png", picture), ("csv", table)):
-                with written_aside(folder / f"{name}.{suffix}") as path:
-                    path.write_bytes(content)
-            entries[name] = entry
-            with written_aside(manifest) as path:
-                path.write_text(json.dumps(entries, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-    return shown
-
-
-def _same(folder: Path, name: str, table: bytes, picture: bytes) -> bool:
-    """Return whether `name` is kept in `folder` already, with these data but for the last digits of a machine."""
-    try:
-        old, new = (matplotlib.image.imread(source) for source in (folder / f"{name}.png", io.BytesIO(picture)))
-        before, after = (pd.read_csv(source) for source in (folder / f"{name}.csv", io.BytesIO(table)))
-        pd.testing.assert_frame_equal(before, after, rtol=1e-3, atol=1e-9)
-    except (FileNotFoundError, AssertionError):
-        return False
-    return old.shape == new.shape and bool(np.abs(old - new).max() < 0.1)
 
 
 def intervals(
@@ -104,6 +48,52 @@ def intervals(
     return fig
 
 
+def gains(table: pd.DataFrame, *, title: str, metric: str, highlight: Sequence[str] = (), sort: bool = True) -> Figure:
+    """Return the differences of a `study.compare` table as dots with intervals, the largest first; no baseline row.
+
+    Orange marks the `highlight`; grey those that Holm's correction does not show to differ. `metric` labels the axis.
+    """
+    rows = table[(table["model"] != table["baseline"]) & np.isfinite(table["diff_low"])]
+    rows = rows.sort_values("difference", ascending=False, kind="stable") if sort else rows
+    drawn = rows.assign(mean=rows["difference"], low=rows["diff_low"], high=rows["diff_high"])
+    unclear = rows["model"][~rows["better"] & ~rows["worse"] & ~rows["model"].isin(highlight)]
+    against, unit, n = table["baseline"].iloc[0], table["unit"].iloc[0], table["n"].max()
+    xlabel = f"difference in {metric} to “{against}” (95 % interval, {n} {unit}s)\ngrey: not shown to differ"
+    return intervals(drawn, title=title, xlabel=xlabel, highlight=highlight, faded=list(unclear))
+
+
+def bars(frame: pd.DataFrame, *, title: str, xlabel: str = "", highlight: Sequence[str] = ()) -> Figure:
+    """Return one bar per row (`model`, `mean`), from the top in the order of the frame, `highlight` in orange."""
+    fig, ax = figure(height=0.32 * len(frame) + 1.0)
+    colours = [ORANGE if model in highlight else SKY for model in frame["model"]]
+    ax.barh(range(len(frame)), frame["mean"], color=colours, height=0.7, lw=0)
+    ax.set_yticks(range(len(frame)), frame["model"])
+    ax.set_ylim(len(frame) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    ax.set(title=title, xlabel=xlabel)
+    return fig
+
+
+def predicted_against_true(
+    frame: pd.DataFrame, *, title: str, label: str, predicted: str = "predicted", true: str = "true", name: str = "name"
+) -> Figure:
+    """Return a scatter of predicted against true values (natural logarithms of 1 + count), the extremes named.
+
+    `label` says what is counted. The line is where prediction and truth agree.
+    """
+    fig, ax = figure(height=4.6)
+    x, y = np.expm1(frame[predicted].to_numpy()), np.expm1(frame[true].to_numpy())
+    ax.plot(x, y, "o", color=BLUE, ms=4, alpha=0.5, mew=0)
+    ends = np.array([max(1.0, min(x.min(), y.min())), max(x.max(), y.max())])
+    ax.plot(ends, ends, color=GREY, lw=1, ls="--")
+    ax.annotate("as predicted", ends[[1, 1]], (-8, -12), textcoords="offset points", ha="right", color=GREY, fontsize=9)
+    order = np.argsort(frame[true].to_numpy() - frame[predicted].to_numpy(), kind="stable")
+    for row in (*order[:3], *order[-3:]):
+        ax.annotate(frame[name].iloc[row], (x[row], y[row]), (5, 3), textcoords="offset points", fontsize=8, color=INK)
+    ax.set(xscale="log", yscale="log", title=title, xlabel=f"predicted: {label}", ylabel=f"true: {label}")
+    return fig
+
+
 def _dots(ax: Any, frame: pd.DataFrame, rows: Any, highlight: Sequence[str], faded: Sequence[str]) -> None:
     below = min(frame["low"]) < 0
     for y, row in zip(rows, frame.itertuples()):
@@ -113,7 +103,8 @@ def _dots(ax: Any, frame: pd.DataFrame, rows: Any, highlight: Sequence[str], fad
         # Away from zero, so that no number stands on its line.
         end, shift, ha = (row.low, -6, "right") if row.mean < 0 else (row.high, 6, "left")
         style = {"textcoords": "offset points", "va": "center", "ha": ha, "fontsize": 9, "color": colour}
-        ax.annotate(f"{row.mean:{'+' if below else ''}.3f}".replace("-", "−"), (end, y), (shift, 0), **style)
+        text = signed(row.mean) if below else f"{row.mean:.3f}"
+        ax.annotate(text, (end, y), (shift, 0), **style)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     if below:

@@ -54,6 +54,13 @@ def show_source(function: Any) -> Any:
     return Markdown(f"```python\n{inspect.getsource(function)}```")
 
 
+def tell(text: str) -> None:
+    """Display a sentence with computed numbers as Markdown."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(text))
+
+
 def record(
     run: Run,
     *,
@@ -79,18 +86,19 @@ def record(
     data = {
         "notebook": run.notebook,
         "parameters": run.parameters,
-        "claims": {k: bool(v) for k, v in claims.items()},
-        "findings": {k: bool(v) for k, v in findings.items()},
+        # Lists: notebook files sort the keys of a mapping, and claims are told in their order.
+        "claims": [[claim, bool(held)] for claim, held in claims.items()],
+        "findings": [[claim, bool(held)] for claim, held in findings.items()],
         "metrics": {k: float(v) for k, v in (metrics or {}).items()},
         "headline": headline,
         "versions": versions(),
     }
-    from IPython.display import Markdown, display
+    from IPython.display import display
 
     lines = "\n".join(f"- {'✓ holds' if held else '✗ **does not hold**'}: {name}" for name, held in claims.items())
     display({RECORD_MIME: data, "text/plain": f"{sum(claims.values())} of {len(claims)} claims hold"}, raw=True)
     if findings:
         lines += "\n\nSeen here, but claimed for MovieLens-100K at full size only:\n\n"
         lines += "\n".join(f"- {'yes' if held else 'no'}: {name}" for name, held in findings.items())
-    display(Markdown(lines))
+    tell(lines)
     return data

@@ -112,16 +112,18 @@ def kernel_environment(jobs: int, figures: Path | None) -> dict[str, str]:
 
 
 def run_series(
-    root: Path, paths: list[Path], parameters: dict[str, Any] | None = None, *, quick: bool = False, jobs: int = 2
-) -> list[Result]:
-    """Execute notebooks in parallel, write them and their HTML under `build/`, and return a result for each.
+    root: Path, paths: list[Path], parameters: dict[str, Any] | None = None, *, quick: bool = False, jobs: int = 2,
+    renew_figures: bool = False,
+) -> list[Result]:  # fmt: skip
+    """Execute notebooks in parallel, write them, their HTML and figures under `build/`, and return a result for each.
 
+    `renew_figures` draws into the project's `figures/` instead, which is under version control.
     A notebook that fails is told on stderr and the others go on. Raises ColdstartError for an unknown parameter.
     """
     given = (parameters or {}) | ({"QUICK": True} if quick else {})
     # What was asked for with other parameters must not stand where the default pages are looked for.
     build = root / "build" / "quick" if quick else root / "build" / "parameters" if parameters else root / "build"
-    figures = None if quick else build / "figures" if parameters else root / "figures"
+    figures = None if quick else root / "figures" if renew_figures else build / "figures"
     tasks = list(zip(paths, assign_parameters(paths, given)))
     jobs = max(1, min(jobs, len(paths), os.cpu_count() or 1))
     # Processes, not threads: papermill changes the working folder, and an interrupt must reach every kernel.

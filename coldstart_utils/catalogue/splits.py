@@ -12,7 +12,7 @@ from ..ground import ColdstartError
 Array = np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """One protocol: `train` is known, `test` is asked (both users × items), `candidates` (shuffled) are ranked for
     `users`.
@@ -111,22 +111,44 @@ def cold_items(matrix: sparse.csr_matrix, seed: int, *, fraction: float = 0.2, a
     candidates and keep what `matrix` knows of them. Raises ColdstartError if a side would be empty.
     """
     population = np.arange(matrix.shape[1]) if among is None else np.asarray(among)
-    cold = _choose(population, fraction, np.random.default_rng(seed))
+    return hide_items(matrix, _choose(population, fraction, np.random.default_rng(seed)), seed=seed)
+
+
+def hide_items(matrix: sparse.csr_matrix, cold: Array, *, seed: int = 0) -> Split:
+    """Hide all interactions of the items `cold`, which are then ranked among themselves (kind 'cold_items').
+
+    `seed` labels the split and shuffles the candidates. Raises ColdstartError if a side would be empty.
+    """
     hidden = np.isin(matrix.tocoo().col, cold)
-    return _split("cold_items", seed, _keep(matrix, ~hidden), _keep(matrix, hidden), cold)
+    return _split("cold_items", seed, _keep(matrix, ~hidden), _keep(matrix, hidden), np.asarray(cold))
 
 
-def k_shot_users(matrix: sparse.csr_matrix, seed: int, *, k: int, fraction: float = 0.2) -> Split:
+def warm_and_cold(matrix: sparse.csr_matrix, cold: Array, seed: int = 0, *, fraction: float = 0.2) -> Split:
+    """Hide all interactions of the items `cold` and a random `fraction` of each user's others; rank both in one list.
+
+    What a shop asks for: new items have to find their place among the known ones. Raises ColdstartError if a side would
+    be empty.
+    """
+    new = hide_items(matrix, cold, seed=seed)
+    known = warm(new.train, seed, fraction=fraction)
+    candidates = np.concatenate([known.candidates, new.candidates])
+    return _split("warm_and_cold", seed, known.train, known.test + new.test, candidates)
+
+
+def k_shot_users(
+    matrix: sparse.csr_matrix, seed: int, *, k: int, fraction: float = 0.2, new: Array | None = None
+) -> Split:
     """Hide a random `fraction` of the users, reveal k random ratings of each as `support`, ask for the rest (k=0:
     cold).
 
     The same seed hides the same users for every k, and ratings revealed at k are revealed at k + 1 too. All warm
-    items are candidates. Raises ColdstartError if k is negative or a side would be empty.
+    items are candidates. `new` names the users to hide. Raises ColdstartError if k is negative or a side would be
+    empty.
     """
     if k < 0:
         raise ColdstartError(f"k: expected 0 or more, got {k}")
     rng = np.random.default_rng(seed)
-    new = _choose(np.arange(matrix.shape[0]), fraction, rng)
+    new = _choose(np.arange(matrix.shape[0]), fraction, rng) if new is None else np.asarray(new)
     hidden = np.isin(matrix.tocoo().row, new)
     train, rest = _keep(matrix, ~hidden), _keep(matrix, hidden)
     candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
@@ -136,16 +158,21 @@ def k_shot_users(matrix: sparse.csr_matrix, seed: int, *, k: int, fraction: floa
 
 
 def k_shot_items(
-    matrix: sparse.csr_matrix, seed: int, *, k: int, fraction: float = 0.2, among: Array | None = None
-) -> Split:
+    matrix: sparse.csr_matrix, seed: int, *, k: int, fraction: float = 0.2, among: Array | None = None,
+    new: Array | None = None,
+) -> Split:  # fmt: skip
     """Hide a random `fraction` of the items, reveal k random ratings of each as `support`, ask for the rest.
 
     An item that has revealed all it had is not ranked: nobody is left who could want it. With k=0 this is `cold_items`
-    with the same cold items, chosen `among` those given. Raises ColdstartError if k is negative or a side is empty.
+    with the same cold items, chosen `among` those given, or `hide_items` of those named by `new`. Raises ColdstartError
+    if k is negative or a side is empty.
     """
     if k < 0:
         raise ColdstartError(f"k: expected 0 or more, got {k}")
-    cold = cold_items(matrix, seed, fraction=fraction, among=among)
+    if new is None:
+        cold = cold_items(matrix, seed, fraction=fraction, among=among)
+    else:
+        cold = hide_items(matrix, new, seed=seed)
     rng = np.random.default_rng([seed, 1])
     support = _reveal(sparse.csr_matrix(cold.test.T), k, rng).T.tocsr()
     test = _subtract(cold.test, support)
@@ -166,15 +193,25 @@ def k_shot_either(side: str, matrix: sparse.csr_matrix, seed: int, *, k: int) ->
     return split, sparse.csr_matrix(split.support.T)
 
 
+def temporal_cold_items(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix, *, fraction: float = 0.2) -> Split:
+    """Ask for the items whose first interaction lies in the last `fraction` of all in time, knowing what came before.
+
+    The honest form of `cold_items`: what is new is the latest, and of known items only the past is known. Raises
+    ColdstartError if `timestamps` does not have one time for every interaction, or no item is new in this sense.
+    """
+    times, coo = _times(matrix, timestamps), matrix.tocoo()
+    late = times > np.quantile(times, 1 - fraction)
+    cold = np.setdiff1d(coo.col[late], coo.col[~late])
+    return _split("cold_items", 0, _keep(matrix, ~late), _keep(matrix, late & np.isin(coo.col, cold)), cold)
+
+
 def temporal(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix, *, fraction: float = 0.2) -> Split:
     """Ask for the last `fraction` of all interactions in time, knowing the ones before; warm items are candidates.
 
     `timestamps` has one stored time for every stored entry of `matrix`. Raises ColdstartError if it has not.
     """
-    times, coo = timestamps.tocoo(), matrix.tocoo()
-    if not (np.array_equal(times.row, coo.row) and np.array_equal(times.col, coo.col)):
-        raise ColdstartError("split temporal: expected one timestamp for every interaction")
-    late = times.data > np.quantile(times.data, 1 - fraction)
+    times, coo = _times(matrix, timestamps), matrix.tocoo()
+    late = times > np.quantile(times, 1 - fraction)
     train = _keep(matrix, ~late)
     candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
     return _split("temporal", 0, train, _keep(matrix, late & np.isin(coo.col, candidates)), candidates)
@@ -184,3 +221,10 @@ def _subtract(matrix: sparse.csr_matrix, revealed: sparse.csr_matrix) -> sparse.
     coo, shown = matrix.tocoo(), revealed.tocoo()
     width = np.int64(matrix.shape[1])
     return _keep(matrix, ~np.isin(coo.row * width + coo.col, shown.row * width + shown.col))
+
+
+def _times(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix) -> Array:
+    times, coo = timestamps.tocoo(), matrix.tocoo()
+    if not (np.array_equal(times.row, coo.row) and np.array_equal(times.col, coo.col)):
+        raise ColdstartError("split temporal: expected one timestamp for every interaction")
+    return times.data

@@ -36,7 +36,7 @@ def from_factors(U: Array, V: Array) -> Scorer:
 def evaluate(
     scorers: Mapping[str, Scorer], split: Split, *, k: int = 20, bands: Mapping[str, Array] | None = None
 ) -> pd.DataFrame:
-    """Return one row per model and tested user: model, seed, user, and recall, precision, f1, ndcg, mrr, hit_rate at k.
+    """Return one row per model and tested user: model, fold, user, and recall, precision, f1, ndcg, mrr, hit_rate at k.
 
     All candidates are ranked (never a sample of negatives), less those the user is known to have chosen.
     `tail_recall` is recall of the less popular half of the tested items, NaN for users who want none of them; so is
@@ -62,7 +62,7 @@ def evaluate(
             pd.DataFrame(
                 {
                     "model": name,
-                    "seed": split.seed,
+                    "fold": split.seed,
                     "user": users,
                     "recall": metrics.recall_at_k(hits, n_relevant, k),
                     "precision": metrics.precision_at_k(hits, k),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,20 +68,41 @@ def bridge(K: Array, targets: Array, warm: Array, new: Array, reg: float) -> Arr
     """Return what `targets` [warm, t] of the warm items say about `new` items [new, t], by ridge on their content.
 
     targets are item parts of a collaborative model: factors, so that an item nobody has rated gets one (Gantner et al.
-    2010), or the weights of a teacher to distil. K[new, warm] (K[warm, warm] + reg·I)⁻¹ targets, ridge by its kernel
-    (Saunders et al. 1998).
+    2010), or the scores of a teacher to distil. An intercept, the mean over the warm items, is not penalised: with m
+    the mean of the targets the result is m + K_new,warm (K_warm,warm + reg·I)⁻¹ (targets − m), both parts of the kernel
+    centred over the warm items (ridge by its kernel, Saunders et al. 1998). Raises ColdstartError unless reg > 0.
+    """
+    inside, across = centred(K, warm, new)
+    mean = targets.mean(axis=0)
+    if targets.shape[1] > len(new):
+        return mean + kernel_ridge(inside, across.T, reg).T @ (targets - mean)
+    return mean + across @ kernel_ridge(inside, targets - mean, reg)
+
+
+def centred(K: Array, warm: Array, new: Array) -> tuple[Array, Array]:
+    """Return K[warm, warm] and K[new, warm] as if the mean features of the warm items were subtracted from all.
+
+    Features X, of which K = XXᵀ, need not be known (Schölkopf, Smola & Müller 1998).
     """
     inside, across = K[np.ix_(warm, warm)], K[np.ix_(new, warm)]
-    if targets.shape[1] > len(new):
-        return kernel_ridge(inside, across.T, reg).T @ targets
-    return across @ kernel_ridge(inside, targets, reg)
+    mean = inside.mean(axis=0)
+    own = across.mean(axis=1, keepdims=True)
+    return inside - mean - mean[:, None] + mean.mean(), across - own - mean + mean.mean()
+
+
+def block_kernels(blocks: Mapping[str, Matrix]) -> dict[str, Array]:
+    """Return the `content_kernel` of each block of item features alone, float32 [items, items], by its name."""
+    return {name: content_kernel([block]).astype(np.float32) for name, block in blocks.items()}
 
 
 def left_out(K: Array, targets: Array, warm: Array, reg: float) -> Array:
     """Return by how much a `bridge` misses each warm item that it did not learn from [warm, t], all in one solve.
 
-    The leave-one-out residual of ridge is (A·targets)_i / A_ii, A = (K[warm, warm] + reg·I)⁻¹ (PRESS, Allen 1974).
+    The leave-one-out residual of ridge with an intercept is ((reg·A − 11ᵀ/n)·targets)_i / (reg·A_ii − 1/n), A =
+    (K + reg·I)⁻¹ for the centred kernel of the n warm items (PRESS, Allen 1974).
     """
     _positive(reg)
-    A = linalg.inv(K[np.ix_(warm, warm)] + reg * np.eye(len(warm)), overwrite_a=True, assume_a="pos")
-    return A @ targets / np.diag(A)[:, None]
+    inside, _ = centred(K, warm, warm[:0])
+    n = len(warm)
+    A = reg * linalg.inv(inside + reg * np.eye(n), overwrite_a=True, assume_a="pos")
+    return (A @ targets - targets.mean(axis=0)) / (np.diag(A)[:, None] - 1 / n)

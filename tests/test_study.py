@@ -1,0 +1,213 @@
+"""study: every item new once, equal tuning, and intervals that carry the luck that a claim is about."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse, stats
+
+from coldstart_utils.ground import ColdstartError
+from coldstart_utils.measure import ranking, study
+from coldstart_utils.models.content import block_kernels
+from coldstart_utils.models.transfer import Neighbours, Transfer, teacher_scores
+
+ANY = np.random.default_rng(0)
+TASTE, KIND = ANY.random((60, 3)), np.eye(3)[ANY.integers(3, size=50)]
+MATRIX = sparse.csr_matrix((ANY.random((60, 50)) < 0.6 * TASTE @ KIND.T).astype(float))
+
+
+def frame(values: dict[str, np.ndarray], folds: int = 2) -> pd.DataFrame:
+    """Return rows of ndcg, models × (fold, user), the values a little higher in each fold."""
+    parts = [
+        pd.DataFrame({"model": name, "fold": fold, "user": range(len(v)), "ndcg": v + fold / 10})
+        for name, v in values.items()
+        for fold in range(folds)
+    ]
+    return pd.concat(parts)
+
+
+# --- Folds -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_item_is_new_exactly_once_and_settings_never_see_it():
+    folds = study.item_folds(MATRIX, 5, seed=3, nested=2)
+    new = np.concatenate([fold.outer.candidates for fold in folds])
+    assert sorted(new) == np.flatnonzero(np.diff(MATRIX.tocsc().indptr)).tolist()
+    for fold in folds:
+        assert len(fold.nested) == 2
+        for inner in fold.nested:
+            assert not np.isin(inner.candidates, fold.outer.candidates).any()
+            assert inner.train[:, fold.outer.candidates].nnz == inner.test[:, fold.outer.candidates].nnz == 0
+
+
+def test_every_user_is_new_exactly_once_the_same_for_every_k():
+    folds = {k: study.user_folds(MATRIX, 4, k=k, seed=1) for k in (0, 2)}
+    assert sum(len(fold.outer.users) for fold in folds[0]) == np.count_nonzero(np.diff(MATRIX.indptr))
+    for cold, warm in zip(folds[0], folds[2]):
+        assert set(warm.outer.users) <= set(cold.outer.users)
+        assert warm.outer.support.sum(axis=1).max() == 2
+        assert warm.outer.train[cold.outer.users].nnz == warm.nested[0].test[cold.outer.users].nnz == 0
+
+
+@pytest.mark.parametrize("make", [study.item_folds, lambda X, n: study.user_folds(X, n, k=0)])
+def test_a_number_of_folds_that_cannot_be_is_refused(make):
+    for n in (1, 1000):
+        with pytest.raises(ColdstartError, match="folds: expected 2 to"):
+            make(MATRIX, n)
+
+
+# --- Tuning ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_search_finds_a_peak_far_from_its_start_and_keeps_to_its_trials():
+    asked = []
+
+    def value(setting):
+        asked.append(dict(setting))
+        return -(np.log(setting["a"] / 800) ** 2) - np.log(setting["b"] / 0.02) ** 2
+
+    best = study.pattern_search(value, {"a": 1.0, "b": 1.0}, 40)
+    assert best["a"] == pytest.approx(800, rel=0.2) and best["b"] == pytest.approx(0.02, rel=0.2)
+    assert len(asked) == 40 and len({tuple(s.values()) for s in asked}) == 40
+
+
+def test_the_search_stays_where_nothing_helps():
+    assert study.pattern_search(lambda setting: 0.0, {"a": 2.0}, 9) == {"a": 2.0}
+    assert study.pattern_search(lambda setting: 0.0, {}, 9) == {}
+
+
+def test_every_method_is_tuned_by_as_many_trials_and_never_on_the_test():
+    folds, seen = study.item_folds(MATRIX, 2), []
+
+    def fit(split, **knobs):
+        seen.append(any(split is fold.outer for fold in folds))
+        return ranking.from_items(np.arange(50.0))
+
+    study.run({"one": study.Arm(fit, {"a": 1.0}), "two": study.Arm(fit, {"a": 1.0, "b": 1.0})}, folds, trials=5, k=3)
+    assert seen == ([False] * 5 + [True]) * 4
+
+
+def test_the_results_say_what_was_chosen():
+    folds = study.item_folds(MATRIX, 2)
+    K = block_kernels({"kind": KIND})
+    methods = {
+        "bridge": Transfer(K),
+        "neighbours": Neighbours(K),
+        "any": study.Arm(lambda s: ranking.from_items(np.zeros(50))),
+    }
+    results = study.run(methods, folds, trials=3, k=5)
+    chosen = study.settings(results)
+    assert chosen.shape == (3, 2) and chosen.loc["bridge", 0].startswith("reg ") and chosen.loc["any", 1] == ""
+    means = results.groupby("model")["ndcg"].mean()
+    assert means["bridge"] > means["any"] + 0.05
+
+
+# --- Transfer --------------------------------------------------------------------------------------------------------
+
+
+def test_transfer_is_blind_to_the_choices_of_new_items():
+    fold = study.item_folds(MATRIX, 5)[0].outer
+    changed = study.item_folds(MATRIX, 5)[0].outer
+    changed.test.data[:] = 7.0
+    scores = [Transfer(block_kernels({"kind": KIND})).fit(s, reg=1.0)(s.users, s.candidates) for s in (fold, changed)]
+    np.testing.assert_array_equal(*scores)
+
+
+def test_transfer_of_scores_is_transfer_of_factors():
+    split = study.item_folds(MATRIX, 5)[0].outer
+    U_V = teacher_scores(split, "ALS")
+    P, s, Q = np.linalg.svd(U_V.astype(float), full_matrices=False)
+    from coldstart_utils.models.content import bridge
+
+    K = block_kernels({"kind": KIND})
+    factors = bridge(K["kind"], Q.T * s, split.warm_items, split.candidates, 2.0)
+    found = Transfer(K, teacher="ALS").fit(split, reg=2.0)(np.arange(60), split.candidates)
+    np.testing.assert_allclose(found, P @ factors.T, atol=1e-5)
+
+
+def test_a_block_of_weight_zero_is_not_there_and_an_unknown_teacher_is_refused():
+    split = study.item_folds(MATRIX, 5)[0].outer
+    K = block_kernels({"kind": KIND, "noise": ANY.random((50, 4))})
+    both = Transfer(K, weighted=True)
+    assert set(both.knobs) == {"reg", "kind", "noise"}
+    alone = Transfer({"kind": K["kind"]}).fit(split, reg=3.0)(split.users, split.candidates)
+    np.testing.assert_allclose(both.fit(split, reg=3.0, noise=0.0)(split.users, split.candidates), alone, atol=1e-6)
+    with pytest.raises(ColdstartError, match="teacher: expected one of EASE, ALS, choices"):
+        Transfer(K, teacher="BPR").fit(split, reg=1.0)
+    with pytest.raises(ColdstartError, match="at least one block"):
+        Transfer({}).fit(split, reg=1.0)
+
+
+# --- Comparing -------------------------------------------------------------------------------------------------------
+
+
+def test_differences_are_paired():
+    noise = ANY.random(200)
+    table = study.compare(frame({"base": noise, "better": noise + 0.01}), "base", unit="user")
+    # Values vary by 0.3, but every user gains exactly 0.01.
+    assert table.loc["better", "diff_low"] == pytest.approx(0.01, rel=1e-9)
+    assert table.loc["better", "diff_high"] == pytest.approx(0.01, rel=1e-9)
+    assert table.loc["better", "high"] - table.loc["better", "low"] > 0.05
+    assert table.loc["base", "difference"] == 0 and table.loc["base", "n"] == 200
+    assert table.told["better"] == "+.010 (+.010 to +.010)"
+
+
+def test_the_bootstrap_agrees_with_the_normal_interval():
+    values = ANY.normal(0.3, 0.1, 800)
+    row = study.compare(frame({"a": values}), "a", unit="user").iloc[0]
+    half = 1.96 * values.std() / np.sqrt(800)
+    assert (row["high"] - row["low"]) / 2 == pytest.approx(half, rel=0.1)
+
+
+def test_over_folds_the_interval_is_that_of_nadeau_and_bengio():
+    means = {"a": [0.1, 0.2, 0.3, 0.25, 0.2], "b": [0.2, 0.2, 0.5, 0.4, 0.3]}
+    rows = [{"model": m, "fold": f, "user": 0, "ndcg": v} for m, values in means.items() for f, v in enumerate(values)]
+    row = study.compare(pd.DataFrame(rows), "a").loc["b"]
+    plain = stats.ttest_rel(means["b"], means["a"]).confidence_interval()
+    # One fifth is tested, four fifths are learnt from: (1/5 + 1/4) / (1/5) times the variance.
+    half = (plain.high - plain.low) / 2 * np.sqrt((1 / 5 + 1 / 4) / (1 / 5))
+    assert row["difference"] == pytest.approx(0.11)
+    assert (row["diff_low"], row["diff_high"]) == pytest.approx((0.11 - half, 0.11 + half))
+    assert row["n"] == 5 and (row["p"] < 0.05) == (row["diff_low"] > 0)
+
+
+def test_holm_is_the_step_down_of_bonferroni():
+    np.testing.assert_allclose(study.holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
+    assert study.holm(np.array([0.9, 0.8])).max() == 1 and len(study.holm(np.array([]))) == 0
+
+
+def test_a_claim_must_survive_all_claims_of_its_table():
+    rng = np.random.default_rng(1)
+    base = rng.normal(size=100)
+    gains = {f"luck {n}": base + rng.normal(0.2, 1, 100) for n in range(20)} | {"real": base + rng.normal(1, 1, 100)}
+    table = study.compare(frame({"base": base} | gains, folds=1), "base", unit="user")
+    alone = (table["diff_low"] > 0).sum()
+    assert table.better["real"] and not table.better["base"] and not table["worse"].any()
+    assert 1 <= table["better"].sum() < alone
+
+
+def test_a_model_meets_the_baseline_on_the_folds_that_both_ran():
+    whole = frame({"base": np.array([0.1, 0.3, 0.2]), "full": np.array([0.2, 0.4, 0.3])})
+    later = pd.DataFrame({"model": "late", "fold": 1, "user": range(3), "ndcg": np.array([0.3, 0.3, 0.3])})
+    table = study.compare(pd.concat([whole, later]), "base", unit="user")
+    # On fold 1 the base has (0.2, 0.4, 0.3); over both folds its mean would be lower by 0.05.
+    assert table.loc["late", "difference"] == pytest.approx(0.0, abs=1e-12)
+    assert table.loc["full", "difference"] == pytest.approx(0.1) and list(table.index) == ["base", "full", "late"]
+
+
+def test_one_fold_says_nothing_about_folds():
+    one = pd.DataFrame({"model": list("ab"), "fold": 0, "user": 0, "ndcg": [0.1, 0.9]})
+    table = study.compare(one, "a")
+    assert np.isinf(table["diff_low"]).all() and not table["better"].any()
+
+
+@pytest.mark.parametrize("wrong", [{"baseline": "c"}, {"metric": "speed"}, {"unit": "day"}])
+def test_unknown_names_are_refused(wrong):
+    with pytest.raises(ColdstartError, match=next(iter(wrong))):
+        study.compare(frame({"a": np.ones(3)}), **({"baseline": "a"} | wrong))
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0.0123, "+.012"), (-0.0123, "−.012"), (0.0001, ".000"), (-0.0004, ".000"), (1.5, "+1.500")]
+)
+def test_numbers_are_told_with_sign_and_without_minus_zero(number, text):
+    assert study.signed(number) == text
