@@ -99,7 +99,7 @@ def test_full_run_writes_notebooks_html_and_results(series):
     results = json.loads((root / "build" / "results.json").read_text())
     assert set(results) == {"00_good", "01_false"}
     assert results["00_good"]["seconds"] > 0
-    assert results["00_good"]["record"]["parameters"]["figures"] == str(root / "figures")
+    assert results["00_good"]["record"]["parameters"]["figures"] == str(root / "build" / "figures")
     kept = {"00_good", "01_false", "02_error", "03_user"}
     assert {p.stem for p in (root / "build" / "notebooks").iterdir()} == kept
     assert {p.stem for p in (root / "build" / "html").iterdir()} == kept

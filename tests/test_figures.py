@@ -21,9 +21,14 @@ MANIFEST = json.loads((FIGURES / "manifest.json").read_text(encoding="utf-8"))
 SCREENSHOTS = {f"08_{panel}_{width}" for panel in ("item", "user", "policy") for width in (1280, 1024)}
 
 
+# Pictures of an idea are drawn by a program beside them and plot no data either.
+IDEAS = {p.stem for p in FIGURES.glob("*_idea.py")}
+
+
 def test_pictures_data_and_manifest_name_the_same_figures():
     pictures = {p.stem for p in FIGURES.glob("*.png")}
-    assert pictures - SCREENSHOTS == {p.stem for p in FIGURES.glob("*.csv")} == set(MANIFEST)
+    assert pictures >= IDEAS
+    assert pictures - SCREENSHOTS - IDEAS == {p.stem for p in FIGURES.glob("*.csv")} == set(MANIFEST)
 
 
 @pytest.mark.parametrize("name", sorted(SCREENSHOTS))

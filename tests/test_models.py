@@ -237,7 +237,20 @@ def test_the_bridge_is_ridge_on_features(features, columns):
     order = rng(2).permutation(30)
     warm, new = order[:20], order[20:]
     found = bridge(content @ content.T, targets, warm, new, 0.5)
-    np.testing.assert_allclose(found, content[new] @ ridge(content[warm], targets, 0.5), rtol=1e-8)
+    # The intercept: both sides centred over the known items, the mean of the targets added again.
+    mean, level = content[warm].mean(axis=0), targets.mean(axis=0)
+    expected = level + (content[new] - mean) @ ridge(content[warm] - mean, targets - level, 0.5)
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
+
+
+def test_the_bridge_predicts_the_mean_where_content_says_nothing():
+    targets = rng().standard_normal((8, 3)) + 5
+    found = bridge(np.zeros((10, 10)), targets, np.arange(8), np.array([8, 9]), 1.0)
+    np.testing.assert_allclose(found, np.tile(targets.mean(axis=0), (2, 1)))
+    # A constant in the features is a part of the intercept: it changes nothing.
+    content = rng(1).standard_normal((10, 4))
+    plain, shifted = (bridge(C @ C.T, targets, np.arange(8), np.array([8, 9]), 1.0) for C in (content, content + 7))
+    np.testing.assert_allclose(plain, shifted, rtol=1e-8)
 
 
 def test_the_bridge_carries_a_linear_world_to_new_items():

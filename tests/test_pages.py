@@ -99,9 +99,12 @@ def test_a_panel_is_its_picture_and_the_notebook_itself_is_left_alone(notebook):
 
 
 def test_read_record_takes_the_last():
-    outputs = [new_output("display_data", {RECORD_MIME: {"claims": {}, "n": n}}) for n in (1, 2)]
+    outputs = [
+        new_output("display_data", {RECORD_MIME: {"claims": [["b", True], ["a", False]], "n": n}}) for n in (1, 2)
+    ]
     cells = [new_code_cell("x", outputs=outputs), new_code_cell("y", outputs=[new_output("stream", text="z")])]
     assert pages.read_record(new_notebook(cells=cells))["n"] == 2
+    assert list(pages.read_record(new_notebook(cells=cells))["claims"]) == ["b", "a"]
     assert pages.read_record(new_notebook(cells=cells[1:])) is None
 
 
@@ -118,3 +121,31 @@ def test_a_block_without_its_end_swallows_nothing():
     text = "<!-- generated: gallery -->\na\n<!-- generated: results -->\n<!-- /generated -->\n"
     with pytest.raises(ColdstartError, match="generated: gallery"):
         pages.replace_block(text, "gallery", "x")
+
+
+def test_a_folded_cell_is_its_output_and_its_source_on_demand(notebook, tmp_path):
+    told = new_output("display_data", {"text/markdown": "so it is"})
+    notebook.cells.append(new_code_cell("secret = 1 < 2", outputs=[told], metadata={"tags": ["folded"]}))
+    pages.write_html(notebook, tmp_path / "t.html", tmp_path)
+    page = (tmp_path / "t.html").read_text(encoding="utf-8")
+    assert "so it is" in page
+    # Once, as the text of the details, and not as highlighted input.
+    assert page.count("secret") == 1 and re.search(
+        r"(?s)<details><summary>[^<]*</summary><pre><code>secret = 1 &lt; 2", page
+    )
+
+
+def test_a_folded_cell_that_fails_shows_where(notebook):
+    error = new_output("error", ename="E", evalue="v", traceback=["E: v"])
+    notebook.cells.append(new_code_cell("secret", outputs=[error], metadata={"tags": ["folded"]}))
+    shown, _ = pages.for_readers(notebook)
+    assert shown.cells[-1].source == "secret" and "transient" not in shown.cells[-1].metadata
+
+
+def test_strip_keeps_tag_and_hidden_source_in_step():
+    tagged = new_code_cell("x", metadata={"tags": ["folded"]})
+    stale = new_code_cell("y", metadata={"jupyter": {"source_hidden": True}})
+    notebook = new_notebook(cells=[tagged, stale])
+    pages.strip(notebook)
+    assert notebook.cells[0].metadata == {"tags": ["folded"], "jupyter": {"source_hidden": True}}
+    assert notebook.cells[1].metadata == {}

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from coldstart_utils import palette
-from coldstart_utils.book import plotting, record
+from coldstart_utils.book import figures, plotting, record
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.whatif import panels
 
@@ -29,8 +29,8 @@ def draw(**_):
 
 def test_a_kept_figure_has_its_data_and_their_hash(tmp_path, monkeypatch, run):
     monkeypatch.setenv("COLDSTART_FIGURES", str(tmp_path))
-    shown = plotting.save_figure(draw(), "one", FRAME, run, alt="two dots")
-    plotting.save_figure(draw(), "two", FRAME, run, alt="two dots")
+    shown = figures.save_figure(draw(), "one", FRAME, run, alt="two dots")
+    figures.save_figure(draw(), "two", FRAME, run, alt="two dots")
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert set(manifest) == {"one", "two"}
     assert manifest["one"]["data_sha256"] == hashlib.sha256((tmp_path / "one.csv").read_bytes()).hexdigest()
@@ -46,7 +46,7 @@ def test_nothing_is_kept_in_quick_mode_or_unasked(tmp_path, monkeypatch, quick):
         monkeypatch.setenv("COLDSTART_FIGURES", str(tmp_path))
     else:
         monkeypatch.delenv("COLDSTART_FIGURES", raising=False)
-    shown = plotting.save_figure(draw(), "one", FRAME, record.setup("x", seed=0, quick=quick), alt="two dots")
+    shown = figures.save_figure(draw(), "one", FRAME, record.setup("x", seed=0, quick=quick), alt="two dots")
     assert shown.data.startswith(PNG)
     assert list(tmp_path.iterdir()) == []
 
@@ -160,15 +160,15 @@ def test_a_long_line_has_no_markers():
 def test_a_negative_number_is_written_on_the_far_side_of_zero():
     both = FRAME.assign(mean=[-0.1, 0.1], low=[-0.15, 0.05], high=[-0.01, 0.15])
     below, above = plotting.intervals(both, title="t", xlabel="x").axes[0].texts
-    assert (below.get_text(), below.xy[0]) == ("−0.100", -0.15)
-    assert (above.get_text(), above.xy[0]) == ("+0.100", 0.15)
+    assert (below.get_text(), below.xy[0]) == ("−.100", -0.15)
+    assert (above.get_text(), above.xy[0]) == ("+.100", 0.15)
 
 
 def test_a_figure_is_written_again_only_if_something_can_be_seen(tmp_path, monkeypatch, run):
     monkeypatch.setenv("COLDSTART_FIGURES", str(tmp_path))
 
     def save(frame, alt="two dots"):
-        plotting.save_figure(plotting.intervals(frame, title="t", xlabel="x"), "one", frame, run, alt=alt)
+        figures.save_figure(plotting.intervals(frame, title="t", xlabel="x"), "one", frame, run, alt=alt)
         return {path.name: path.read_bytes() for path in tmp_path.glob("[a-z]*")}
 
     first = save(FRAME)
@@ -200,3 +200,24 @@ def test_a_label_of_a_trade_off_lies_over_no_other_interval():
     box = ax.texts[0].get_window_extent()
     (at, bottom), (_, top) = ax.transData.transform([(6.0, 0.4), (6.0, 0.6)])
     assert box.x0 < at < box.x1 and (box.y0 > top or box.y1 < bottom)
+
+
+def test_gains_leave_the_baseline_out_sort_and_grey_what_is_not_shown():
+    table = pd.DataFrame(
+        {
+            "model": ["base", "a", "b"], "baseline": "base", "difference": [0, 0.1, 0.2], "diff_low": [0, -0.1, 0.1],
+            "diff_high": [0, 0.3, 0.3], "better": [False, False, True], "worse": False, "unit": "fold", "n": 5,
+        }
+    )  # fmt: skip
+    ax = plotting.gains(table, title="t", metric="NDCG").axes[0]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["b", "a"]
+    assert [text.get_color() for text in ax.texts] == [palette.BLUE, palette.GREY]
+    assert "95 % interval, 5 folds" in ax.get_xlabel() and "base" in ax.get_xlabel()
+
+
+def test_bars_and_predictions_name_what_they_show():
+    ax = plotting.bars(FRAME, title="t", highlight=["b"]).axes[0]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b"] and len(ax.patches) == 2
+    counts = pd.DataFrame({"name": list("abcdefgh"), "true": np.arange(8.0), "predicted": np.full(8, 2.0)})
+    named = plotting.predicted_against_true(counts, title="t", label="users").axes[0].texts
+    assert [text.get_text() for text in named[1:]] == ["a", "b", "c", "f", "g", "h"]

@@ -11,11 +11,14 @@ from coldstart_utils.catalogue.splits import (
     Split,
     check_no_leak,
     cold_items,
+    hide_items,
     k_shot_either,
     k_shot_items,
     k_shot_users,
     temporal,
+    temporal_cold_items,
     warm,
+    warm_and_cold,
 )
 from coldstart_utils.ground import ColdstartError
 
@@ -321,3 +324,33 @@ def test_without_items_they_are_neither_ranked_nor_asked_for(matrix):
     assert rest.candidates.tolist() == split.candidates[30:].tolist()
     assert pairs(rest.test) == {(u, i) for u, i in pairs(split.test) if i not in gone}
     assert rest.users.tolist() == sorted({u for u, _ in pairs(rest.test)})
+
+
+def test_the_latest_items_are_new_in_time(matrix):
+    # Items 30 to 39 first appear in the last part of the time.
+    coo = matrix.tocoo()
+    moments = np.where(coo.col >= 30, 1000.0, 1.0) + np.arange(coo.nnz) / 1000
+    times = sparse.csr_matrix((moments, (coo.row, coo.col)), shape=matrix.shape)
+    share = (coo.col >= 30).mean()
+    split = temporal_cold_items(matrix, times, fraction=share * 0.99)
+    assert split.kind == "cold_items" and set(split.candidates) <= set(range(30, 40))
+    assert split.train[:, split.candidates].nnz == 0
+    latest_known = times.toarray()[split.train.nonzero()].max()
+    assert latest_known < times.toarray()[split.test.nonzero()].min()
+
+
+def test_new_and_known_items_are_ranked_in_one_list(matrix):
+    cold = np.array([3, 5, 8])
+    split = warm_and_cold(matrix, cold, 1)
+    assert set(cold) < set(split.candidates) and split.train[:, cold].nnz == 0
+    assert split.test[:, cold].nnz == matrix[:, cold].nnz
+    known = np.setdiff1d(split.candidates, cold)
+    assert 0 < split.test[:, known].nnz < split.train[:, known].nnz
+    assert not pairs(split.train) & pairs(split.test)
+
+
+def test_users_and_items_to_be_new_can_be_named(matrix):
+    new = np.array([4, 7])
+    assert set(hide_items(matrix, new).candidates) == {4, 7}
+    assert set(k_shot_items(matrix, 0, k=2, new=new).candidates) == {4, 7}
+    assert k_shot_users(matrix, 0, k=2, new=new).users.tolist() == [4, 7]

@@ -86,7 +86,54 @@ def test_quick_run_draws_nothing(quick_run):
     assert quick_run[1] == set()
 
 
-@each
+# Chapters that are not rewritten yet. The list may only become shorter.
+FIRST_EDITION = {path.stem for path in NOTEBOOKS}
+first = pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.stem in FIRST_EDITION], ids=lambda path: path.stem)
+second = pytest.mark.parametrize(
+    "path", [p for p in NOTEBOOKS if p.stem not in FIRST_EDITION], ids=lambda path: path.stem
+)
+
+
+def lines_of(notebook, *, folded):
+    """Return the number of lines of each code cell that a reader scrolls through, or of each that is folded."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [c.source.count("\n") + 1 for c in code if ("folded" in c.metadata.get("tags", [])) == folded]
+
+
+@second
+def test_what_a_reader_scrolls_through_is_the_lesson(path):
+    notebook = read(path)
+    shown, hidden = lines_of(notebook, folded=False), lines_of(notebook, folded=True)
+    assert sum(shown) <= 150
+    assert statistics.median(shown) <= 6
+    assert max(shown) <= 20
+    assert sum(hidden) <= 120
+    assert 20 <= len(notebook.cells) <= 55
+
+
+@second
+def test_every_open_cell_is_announced(path):
+    cells = [c for c in read(path).cells if "folded" not in c.metadata.get("tags", [])]
+    follows = [cells[n - 1].cell_type for n, c in enumerate(cells) if c.cell_type == "code"]
+    assert follows.count("code") <= 1  # the imports follow the parameters
+
+
+@second
+def test_folded_cells_are_hidden_in_jupyterlab_too(path):
+    code = [cell for cell in read(path).cells if cell.cell_type == "code"]
+    hidden = [cell.metadata.get("jupyter", {}).get("source_hidden", False) for cell in code]
+    assert hidden == ["folded" in cell.metadata.get("tags", []) for cell in code]
+
+
+@second
+def test_a_picture_of_the_idea(path):
+    notebook = read(path)
+    picture = f"figures/{path.stem[:2]}_idea.png"
+    assert f"](../{picture})" in "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    assert (ROOT / picture).is_file() and (ROOT / picture).with_suffix(".py").is_file()
+
+
+@first
 def test_size(path):
     notebook = read(path)
     lines = [code_lines(cell) for cell in notebook.cells if cell.cell_type == "code"]
@@ -103,7 +150,7 @@ def test_length_of_prose(path):
     prose = [c.source for n, c in enumerate(notebook.cells) if c.cell_type == "markdown" and n not in navigation]
     text = re.sub(r"```.*?```", "", "\n".join(prose), flags=re.DOTALL)
     words = [word for word in text.split() if any(letter.isalpha() for letter in word)]
-    assert 900 <= len(words) <= 1800
+    assert 900 <= len(words) <= (1800 if path.stem in FIRST_EDITION else 1900)
 
 
 @each
