@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from coldstart_utils.catalogue import features, splits
-from coldstart_utils.measure import ranking, study
+from coldstart_utils.measure import first_edition, ranking
 from coldstart_utils.models import content
 
 FIGURES = Path(__file__).parents[1] / "figures"
@@ -65,6 +65,6 @@ def test_the_first_result_comes_out_again(ml100k):
             ),
         }
         rounds.append(ranking.evaluate(scorers, split))
-    again = study.compare(pd.concat(rounds), "random").set_index("model")
+    again = first_edition.compare(pd.concat(rounds), "random").set_index("model")
     for column in ("mean", "low", "high", "difference"):
         np.testing.assert_allclose(again[column], committed.loc[again.index, column], rtol=1e-3, atol=1e-9)
