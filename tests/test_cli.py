@@ -27,7 +27,7 @@ from IPython.display import display
 display({{"{pages.WIDGET_MIME}": {{"model_id": "x"}}, "image/png": "aGVsbG8=", "text/plain": "a still"}}, raw=True)
 """
 ALL = ("00_good", "01_false", "02_error", "03_user", "04_dead")
-README = "a\n<!-- generated: gallery -->\n<!-- /generated -->\nb\n<!-- generated: results -->\n<!-- /generated -->\nc\n"
+README = "a\n<!-- generated: gallery -->\n<!-- /generated -->\nc\n"
 
 
 def add_notebook(root: Path, name: str, *code: str, parameters: str = PARAMETERS) -> Path:
@@ -271,11 +271,15 @@ def test_readme_blocks(project):
     text = (project / "README.md").read_text()
     figure = '<img src="figures/hero.png" width="280">'
     assert f"| [01_false](notebooks/01_false.ipynb) | Why is 01_false \\| so? | {figure} | 12 | 1/2 |\n" in text
-    assert "| [01_false](notebooks/01_false.ipynb) | 0.25 of 1 |  |\n|  | one | ✓ |\n|  | two | ✗ |\n" in text
+    page = (project / "RESULTS.md").read_text()
+    assert (
+        "## [01_false](notebooks/01_false.ipynb)\n*Why is 01_false | so?*\n\n**0.25 of 1**\n\n- ✓ one\n- ✗ two\n"
+        in page
+    )
     assert text.startswith("a\n<!-- generated: gallery -->\n| Notebook") and text.endswith("<!-- /generated -->\nc\n")
 
 
-def test_readme_is_not_stale_for_another_machines_numbers_but_for_another_claim(project):
+def test_results_are_not_stale_for_another_machines_numbers_but_for_another_claim(project):
     (project / "README.md").write_text(README)
     save_all(project)
     coldstart("refresh")
@@ -283,7 +287,7 @@ def test_readme_is_not_stale_for_another_machines_numbers_but_for_another_claim(
     assert coldstart("refresh", "--check").exit_code == 0
     run.save_results(project, [run.Result("00_good", 7.0, record(one=False, two=True))])
     outcome = coldstart("refresh", "--check")
-    assert outcome.exit_code == 1 and outcome.output.startswith("README.md: stale")
+    assert outcome.exit_code == 1 and outcome.output.startswith("RESULTS.md: stale")
 
 
 def test_readme_is_left_aside_until_every_notebook_has_results(project):

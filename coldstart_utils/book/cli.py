@@ -144,14 +144,14 @@ def install(name: Annotated[str, typer.Argument(help=f"One of {', '.join(INSTALL
 def refresh(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if something is stale.")] = False,
 ) -> None:
-    """Bring up to date what is generated: navigation and stripped notebooks, gallery and results in the README."""
+    """Bring up to date what is generated: navigation and stripped notebooks, the gallery of the README, RESULTS.md."""
     root = find_root(Path.cwd())
     texts = generated(root, find_notebooks(root))
     if root / "README.md" not in texts:
         typer.echo("README.md left aside: build/results.json does not have every notebook (coldstart run)")
     stale = []
     for path, text in texts.items():
-        current = path.read_text(encoding="utf-8")
+        current = path.read_text(encoding="utf-8") if path.exists() else ""
         if check and path.suffix == ".md":
             # Seconds and last digits differ from machine to machine: only words are held against the README.
             current, text = (re.sub(r"\d+(\.\d+)?", "0", x) for x in (current, text))

@@ -68,9 +68,8 @@ def record(
     findings: dict[str, bool],
     metrics: dict[str, float] | None = None,
     headline: str = "",
-) -> dict[str, Any]:
-    """Store a notebook's results in its own output (as JSON under `RECORD_MIME`), list the claims, and return the
-    record.
+) -> None:
+    """Store a notebook's results in its own output (as JSON under `RECORD_MIME`) and list the claims.
 
     `claims` must hold on any data. `findings` are claims about MovieLens-100K at full size; elsewhere they are told,
     not counted. Raises ColdstartError for a claim that is not a boolean or a metric that is not a finite number.
@@ -101,4 +100,3 @@ def record(
         lines += "\n\nSeen here, but claimed for MovieLens-100K at full size only:\n\n"
         lines += "\n".join(f"- {'yes' if held else 'no'}: {name}" for name, held in findings.items())
     tell(lines)
-    return data
