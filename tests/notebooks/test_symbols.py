@@ -8,7 +8,9 @@ import pytest
 from test_notebooks import FIRST_EDITION, NOTEBOOKS
 
 TABLE = Path(__file__).parents[2] / "notebooks" / "00_cold_start.ipynb"
-GREEK = "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa mu nu xi rho sigma tau phi chi psi omega"
+GREEK = (
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa mu nu xi rho sigma tau phi chi psi omega ell"
+)
 GREEK = set(f"{GREEK} lambda Gamma Delta Theta Lambda Sigma Phi Psi Omega pi Pi".split())
 # What is read as a word or an operator, not as letters that mean something.
 WORDS = re.compile(r"\\(?:text|mathrm|operatorname|mathsf|textrm|textbf|begin|end)\*?\{[^{}]*\}")
@@ -75,3 +77,4 @@ def test_no_symbol_has_two_meanings():
 def test_chapters_use_the_symbols_of_the_table(path):
     used = set().union(*map(symbols, formulas(markdown(path))))
     assert sorted(used - LISTED) == []
+    assert [formula for formula in formulas(markdown(path)) if re.search(r"(?<![A-Za-z])e\^", formula)] == []  # \exp
