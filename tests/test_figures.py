@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from coldstart_utils.catalogue import features, splits
-from coldstart_utils.measure import first_edition, ranking
-from coldstart_utils.models import content
+from coldstart_utils.catalogue import features
+from coldstart_utils.measure import ranking, study
+from coldstart_utils.models import content, transfer
 
 FIGURES = Path(__file__).parents[1] / "figures"
 MANIFEST = json.loads((FIGURES / "manifest.json").read_text(encoding="utf-8"))
@@ -54,17 +54,17 @@ def test_the_long_tail_is_that_of_the_data(ml100k):
 
 def test_the_first_result_comes_out_again(ml100k):
     committed = pd.read_csv(FIGURES / "00_first_result.csv").set_index("model")
-    K = content.content_kernel([features.token_features(ml100k, ["genres"])])
-    rounds = []
-    for seed in range(5):
-        split = splits.cold_items(ml100k.matrix(), seed)
-        scorers = {
-            "random": ranking.from_items(np.random.default_rng(seed).random(ml100k.n_items)),
-            "genres": lambda users, items, split=split: content.neighbour_scores(
-                split.train[users], K, split.warm_items, items, 50
-            ),
-        }
-        rounds.append(ranking.evaluate(scorers, split))
-    again = first_edition.compare(pd.concat(rounds), "random").set_index("model")
-    for column in ("mean", "low", "high", "difference"):
+    kernels = content.block_kernels({"genres": features.token_features(ml100k, ["genres"])})
+
+    def chance(split):
+        return ranking.from_items(np.random.default_rng(split.seed).random(ml100k.n_items))
+
+    def by_genres(split):
+        return transfer.Neighbours(kernels).fit(split, neighbours=50)
+
+    folds = study.item_folds(ml100k.matrix(), 5, seed=0)
+    results = study.run({"random": study.Arm(chance), "genres": study.Arm(by_genres)}, folds, k=20)
+    again = study.compare(results, "random")
+    for column in ("mean", "low", "high", "difference", "diff_low", "diff_high"):
         np.testing.assert_allclose(again[column], committed.loc[again.index, column], rtol=1e-3, atol=1e-9)
+    assert set(committed["n"]) == {5} and set(committed["unit"]) == {"fold"}

@@ -51,6 +51,21 @@ def test_every_formula_of_the_series_is_converted(path):
     assert [formula for formula in formulas if "\\" in formula] == []  # a command that latex2mathml does not know
 
 
+def test_letters_of_another_alphabet_are_signs_of_their_own():
+    formulas = []
+    pages.with_tokens(r"$\mathcal W$ $K_{\mathcal{CW}}$ $\mathbb E$", formulas)
+    assert ["𝒲" in formulas[0] or "&#x1D4B2;" in formulas[0], "mathvariant" in "".join(formulas)] == [True, False]
+
+
+def test_a_table_can_be_folded(notebook, tmp_path):
+    table = "Text.\n\n<details><summary>Symbols</summary>\n\n| a | b |\n|---|---|\n| $x$ | 1 |\n\n</details>\n\nEnd."
+    notebook.cells.append(new_markdown_cell(table))
+    pages.write_html(notebook, tmp_path / "t.html", tmp_path)
+    page = (tmp_path / "t.html").read_text(encoding="utf-8")
+    assert re.search(r"(?s)<details><summary>Symbols</summary>\s*<table>.*<math.*</table>\s*</details>\s*<p>End", page)
+    assert "DETAILS" not in page
+
+
 def test_dollars_that_enclose_no_formula_stay():
     formulas = []
     assert pages.with_tokens("A$AP {and_$", formulas) == "A$AP {and_$"

@@ -221,3 +221,12 @@ def test_bars_and_predictions_name_what_they_show():
     counts = pd.DataFrame({"name": list("abcdefgh"), "true": np.arange(8.0), "predicted": np.full(8, 2.0)})
     named = plotting.predicted_against_true(counts, title="t", label="users").axes[0].texts
     assert [text.get_text() for text in named[1:]] == ["a", "b", "c", "f", "g", "h"]
+
+
+def test_resampled_shows_both_intervals_over_one_axis():
+    ends = pd.DataFrame([[0.1, 0.3], [0.0, 0.4]], ["users", "folds"], ["low", "high"])
+    left, right = plotting.resampled(np.linspace(0.1, 0.3, 50), [0.1, 0.2, 0.3], ends, xlabel="gain").axes
+    assert left.get_title(loc="left") == "users: means of 50 resamples"
+    assert right.get_title(loc="left") == "folds: 3 observations"
+    assert list(left.lines[0].get_xdata()) == [0.1, 0.3] and list(right.lines[1].get_xdata()) == [0.0, 0.4]
+    assert left.get_xlim() == right.get_xlim()

@@ -56,6 +56,9 @@ def write_html(notebook: NotebookNode, path: Path, root: Path) -> None:
     body = re.sub(r"(?s)<script.*?</script>", "", body).replace("</head>", f"{STYLE}</head>", 1)
     # The exporter's clean-up of Markdown would drop MathML, so that it is put in last; not in the anchor of a heading.
     body = re.sub(r"FORMULA(\d+)MATHML(?![^<]*>)", lambda token: formulas[int(token[1])], body)
+    # It would also close a block of details before the table in it.
+    body = re.sub(r"<p>DETAILSOPEN(.*?)DETAILSNAMED</p>", r"<details><summary>\1</summary>", body)
+    body = body.replace("<p>DETAILSCLOSE</p>", "</details>")
     body = with_links(body, path.parent, root)
     alternatives = iter(picture_texts(shown))
     body = re.sub('alt="No description[^"]*"', lambda _: f'alt="{html.escape(next(alternatives, ""))}"', body)
@@ -72,7 +75,8 @@ def for_readers(notebook: NotebookNode) -> tuple[NotebookNode, list[str]]:
     notebook.cells = [part for cell in notebook.cells for part in folded(cell)]
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = with_tokens(fold_answers(cell.source), formulas).replace("](../figures/", "](figures/")
+            source = fold_tables(fold_answers(cell.source))
+            cell.source = with_tokens(source, formulas).replace("](../figures/", "](figures/")
         for output in cell.get("outputs", []):
             if "text/markdown" in output.get("data", {}):
                 output.data["text/markdown"] = with_tokens(output.data["text/markdown"], formulas)
@@ -128,6 +132,12 @@ def fold_answers(source: str) -> str:
     return re.sub(r"(?s)<details><summary>(.*?)</summary>\s*```python\n(.*?)```\s*</details>", fold, source)
 
 
+def fold_tables(source: str) -> str:
+    """Return Markdown with tokens for the begin and end of each `<details>` block that holds Markdown, as a table."""
+    block = r"(?s)<details><summary>([^<]*)</summary>\n\n(.*?)\n\n</details>"
+    return re.sub(block, r"DETAILSOPEN\1DETAILSNAMED\n\n\2\n\nDETAILSCLOSE", source)
+
+
 def with_tokens(source: str, formulas: list[str]) -> str:
     """Return Markdown with a token for each formula between dollar signs, whose MathML is added to `formulas`.
 
@@ -143,12 +153,21 @@ def with_tokens(source: str, formulas: list[str]) -> str:
             return match["code"]
         kind = "inline" if match["block"] is None else "block"
         try:
-            formulas.append(convert(match[kind], display=kind))
+            formulas.append(convert(_letter_by_letter(match[kind]), display=kind))
         except Exception:  # a price or a name with a dollar in someone's data is no formula
             return match[0]
         return f"FORMULA{len(formulas) - 1}MATHML"
 
     return re.sub(f"{code}|{between}", token, source)
+
+
+def _letter_by_letter(formula: str) -> str:
+    r"""Return a formula with \mathcal, \mathbb and \mathbf around single letters, for which browsers have signs."""
+
+    def split(match: re.Match[str]) -> str:
+        return "".join(f"\\{match[1]}{{{letter}}}" for letter in match[2] or match[3])
+
+    return re.sub(r"\\(mathcal|mathbb|mathbf)\s*(?:\{(\w+)\}|(\w))", split, formula)
 
 
 def read_record(notebook: NotebookNode) -> dict[str, Any] | None:

@@ -268,6 +268,25 @@ def long_tail(counts: Array, *, unit: str = "ratings") -> Figure:
     return fig
 
 
+def resampled(drawn: Sequence[float], folds: Sequence[float], ends: pd.DataFrame, *, xlabel: str) -> Figure:
+    """Return how two 95 % intervals come about: means `drawn` by the bootstrap, and the means of `folds`.
+
+    `ends` has the rows 'users' and 'folds' with the columns 'low' and 'high'. Both panels share their axis.
+    """
+    fig, (left, right) = figure(1, 2, width=9, height=2.9, sharex=True)
+    left.hist(drawn, bins=40, color=SKY)
+    right.plot(folds, np.zeros(len(folds)), "o", color=SKY, ms=8)
+    right.set_ylim(-1, 1)
+    titles = {"users": f"users: means of {len(drawn):,} resamples", "folds": f"folds: {len(folds)} observations"}
+    for ax, (unit, row) in zip((left, right), ends.iterrows()):
+        height = 0.12 * left.get_ylim()[1] if ax is left else -0.35
+        ax.plot([row["low"], row["high"]], [height, height], color=ORANGE, lw=3, solid_capstyle="butt")
+        ax.annotate("95 %", (row["high"], height), (4, 0), textcoords="offset points", va="center", color=ORANGE)
+        ax.set(title=titles[unit], xlabel=xlabel, yticks=[])
+        ax.spines["left"].set_visible(False)
+    return fig
+
+
 def protocols(splits: Mapping[str, Split]) -> Figure:
     """Return one small matrix a protocol: known cells blue, revealed green, asked orange, empty white."""
     fig, axes = figure(1, len(splits), width=2.5 * len(splits), height=2.9)
