@@ -20,14 +20,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from scipy import sparse
 
+from coldstart_utils import palette
 from coldstart_utils.catalogue.dataset import Dataset, liked_pairs
 from coldstart_utils.catalogue.features import item_texts
 from coldstart_utils.catalogue.sources import load_dataset
 from coldstart_utils.catalogue.splits import Split
 from coldstart_utils.ground import cache_dir, package_file, written_aside
 from coldstart_utils.language import finetuning, towers
+from coldstart_utils.language.context import user_texts
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.measure import ranking, study
 from coldstart_utils.models.content import unit_rows
@@ -61,6 +64,7 @@ WAYS = {
     "upper three layers, item helps itself": Way(1e-4, {"frozen": 3}, "fitted"),
 }
 OWN = "two towers, their own scores"
+FROZEN = "upper three layers"  # its step 0 is the pretrained encoder as it came
 
 
 def manual_halves(words: int = 24) -> list[str]:
@@ -137,6 +141,9 @@ class Recorder:
         self.pairs, self.seed, self.encoder = liked_pairs(dataset, seed), seed, encoder
         named = ["title", "year", "genres"] if "title" in dataset.items else None
         self.texts = [text or "(no text)" for text in item_texts(dataset, named)]
+        self.titles = [text or "(no text)" for text in item_texts(dataset, named and named[:1])]
+        alone = dataset.users.shape[1] <= 1
+        self.profiles = ["A person."] * dataset.n_users if alone else user_texts(dataset)
         self.folds = study.item_folds(self.X, folds, seed=seed)
         self._parts: dict[Split, Any] = {}
 
@@ -145,6 +152,11 @@ class Recorder:
         if split not in self._parts:
             self._parts[split] = collaborative_targets(split.train, self.stars)
         return self._parts[split]
+
+    def as_pairs(self, pairs: pd.DataFrame) -> finetuning.RecommendationDataset:
+        """Return pairs (user, item, label) as pairs of texts, the user's profile first, and their labels."""
+        texts = [(self.profiles[u], self.texts[i]) for u, i in zip(pairs["user"], pairs["item"])]
+        return finetuning.RecommendationDataset(texts, pairs["label"], self.encoder.tokenizer)
 
     def measured(self, Z: Array, fold: study.Fold) -> pd.DataFrame:
         """Return NDCG@20 and AUC within user on the nested and the outer split for each penalty of the bridge."""
@@ -242,18 +254,70 @@ def read(path: Path | None = None) -> pd.DataFrame:
     return pd.read_csv(path, sep="\t") if path.is_file() else pd.DataFrame(columns=KEY)
 
 
+def chosen(curves: pd.DataFrame, metric: str, *, stopped: bool = False) -> pd.DataFrame:
+    """Return one row per arm, fold and step: `metric` on the outer split, rate and penalty chosen on the nested one.
+
+    With `stopped` the step is chosen there as well (early stopping), one row per arm and fold. Rates, folds and steps
+    that not every arm has are left out, so that all have the same choice. The columns `frozen` and `gain` hold the
+    value of the pretrained vectors before any step and the difference to it, fold by fold.
+    """
+    place = ["rate", "fold", "step"]
+    ran = curves.groupby(place)["arm"].transform("nunique")
+    common = curves[ran == curves["arm"].nunique()]
+    nested = common[common["split"] == "nested"]
+    best = nested.loc[nested.groupby(["arm", "fold", "step"], sort=False)[metric].idxmax()]
+    start = best[(best["arm"] == FROZEN) & (best["step"] == 0)]
+    if stopped:
+        best = best.loc[best.groupby(["arm", "fold"], sort=False)[metric].idxmax()]
+    outer = common[common["split"] == "outer"]
+    found, frozen = (one[[*KEY, "reg"]].merge(outer, on=[*KEY, "reg"]) for one in (best, start))
+    found["frozen"] = found["fold"].map(frozen.set_index("fold")[metric])
+    return found.assign(gain=found[metric] - found["frozen"])
+
+
+def figure(by_ndcg: pd.DataFrame, by_auc: pd.DataFrame) -> Figure:
+    """Return three panels over the steps: the gains of both measures to frozen vectors, and what is forgotten."""
+    colours = dict(zip(WAYS, [*palette.COLOURS, palette.INK, "#E69F00"])) | {OWN: palette.GREY}
+    steps = sorted(by_ndcg["step"].unique())
+    fig, axes = palette.figure(1, 3, width=11.5, height=4.6)
+    for ax, frame, column in zip(axes, (by_ndcg, by_auc, by_ndcg), ("gain", "gain", "manual")):
+        mean = frame.groupby(["arm", "step"], sort=False)[column].mean().unstack("step")[steps]
+        for name in colours if column == "gain" else WAYS:
+            ax.plot(mean.loc[name].to_numpy(), "o--" if name == OWN else "o-", color=colours[name], ms=4, label=name)
+        ax.set_xticks(range(len(steps)), steps)
+        ax.set(xlabel="gradient steps (not to scale)")
+        if column == "gain":
+            ax.axhline(0, color=palette.GREY, lw=1, zorder=0)
+        else:
+            ax.set_ylim(0)
+    for ax, title in zip(axes, ("NDCG@20, new films", "AUC within a user, new films", "What is kept")):
+        ax.set_title(title)
+    for ax in axes[:2]:
+        ax.set_ylabel("difference to frozen vectors")
+    axes[2].set_ylabel("pages of a manual matched")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
+    return fig
+
+
 def plan() -> Iterator[tuple[int, float, int]]:
     """Yield (steps, factor of the rate, fold) in the order of their worth, each for all arms."""
-    yield 70, 1.0, 0
-    for steps, folds in ((70, (0, 1)), (200, (0, 1)), (70, (2,)), (200, (2,)), (700, (0, 1, 2)), (700, (3, 4))):
+    yield from [(70, 1.0, 0), (70, 1 / 3, 0), (70, 1.0, 1), (70, 1 / 3, 1), (70, 3.0, 0), (70, 3.0, 1)]
+    for steps, folds in ((200, (0, 1)), (70, (2,)), (200, (2,)), (700, (0, 1, 2)), (700, (3, 4))):
         for fold in folds:
             for factor in FACTORS:
                 yield steps, factor, fold
 
 
-def record(path: Path, minutes: float, folder: Path) -> None:
-    """Append rows to `path` in the order of `plan` until `minutes` have passed."""
-    torch.set_num_threads(1)
+def _append(path: Path, found: pd.DataFrame) -> None:
+    columns = [*KEY, "split", "reg", "ndcg", "auc", "manual", "loss", "trained", "seconds"]
+    rows = pd.concat([part for part in (read(path), found) if len(part)]).drop_duplicates([*KEY, "split", "reg"])
+    with written_aside(path) as aside:
+        rows[columns].to_csv(aside, sep="\t", index=False, float_format="%.5g")
+
+
+def record(path: Path, minutes: float) -> None:
+    """Append rows to `path` in the order of `plan` until `minutes` have passed. What a curve goes on from is cached."""
+    folder = cache_dir() / "learning-curves"
     recorder = Recorder(load_dataset("ml-100k"), TextEncoder(max_tokens=MAX_TOKENS))
     end = time.monotonic() + 60 * minutes
     for steps, factor, fold in plan():
@@ -265,11 +329,13 @@ def record(path: Path, minutes: float, folder: Path) -> None:
             if steps in set(there["step"]):
                 continue
             state = folder / f"{arm.replace(' ', '-')}-{round(factor, 3)}-{fold}.pt"
-            for found in recorder.curve(arm, factor, fold, [s for s in CHECKPOINTS if s <= steps], state):
-                columns = [*KEY, "split", "reg", "ndcg", "auc", "manual", "loss", "trained", "seconds"]
-                rows = pd.concat([read(path), found[columns]]).drop_duplicates([*KEY, "split", "reg"])
-                with written_aside(path) as aside:
-                    rows.to_csv(aside, sep="\t", index=False, float_format="%.5g")
+            # Before the first step a rate does not matter.
+            of_arm = rows["arm"].isin([arm, OWN] if WAYS[arm].loss == "InfoNCE" else [arm])
+            begun = rows[of_arm & (rows["step"] == 0) & (rows["fold"] == fold)].assign(rate=round(factor, 3))
+            _append(path, begun)
+            checkpoints = [step for step in CHECKPOINTS if step <= steps and (step or begun.empty)]
+            for found in recorder.curve(arm, factor, fold, checkpoints, state):
+                _append(path, found)
                 print(time.strftime("%H:%M:%S"), arm, factor, fold, found["step"].iloc[0], found["seconds"].iloc[0],
                       found.groupby(["arm", "split"])["ndcg"].max().round(4).to_dict(), found["manual"].iloc[0],
                       flush=True)  # fmt: skip
@@ -280,4 +346,5 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after so long")
     parser.add_argument("--file", type=Path, default=Path("learning-curves.tsv"), help="where the rows are kept")
     options = parser.parse_args()
-    record(options.file, options.minutes, cache_dir() / "learning-curves")
+    torch.set_num_threads(1)
+    record(options.file, options.minutes)
