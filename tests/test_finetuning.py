@@ -11,7 +11,14 @@ from coldstart_utils.ground import ColdstartError
 from coldstart_utils.language import finetuning
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.language.finetuning import RecommendationDataset, fit
-from coldstart_utils.language.towers import ItemTower, bridge_loss, leave_one_out, shuffled
+from coldstart_utils.language.towers import (
+    ItemTower,
+    add_adapter,
+    bridge_loss,
+    info_nce_loss,
+    leave_one_out,
+    shuffled,
+)
 from coldstart_utils.models import content
 
 WORDS = ["space", "shark", "love", "war", "piano", "desert", "train", "detective", "ghost", "dancer", "king", "robot"]
@@ -246,6 +253,19 @@ def test_leave_one_out_is_what_refitting_gives():
         assert errors[row] == pytest.approx((T[row] - predicted)[0], rel=1e-9)
 
 
+def test_leave_one_out_is_the_twin_of_left_out():
+    rng = np.random.default_rng(2)
+    Z, T = rng.standard_normal((9, 4)) + 1, rng.standard_normal((9, 3)) + 5
+    errors = leave_one_out(torch.from_numpy(Z @ Z.T), torch.from_numpy(T), 0.3).numpy()
+    assert errors == pytest.approx(content.left_out(Z @ Z.T, T, np.arange(9), 0.3), rel=1e-9)
+
+
+def test_vectors_that_say_nothing_miss_what_the_mean_misses():
+    targets = np.random.default_rng(3).standard_normal((50, 2)) + 4
+    loss = bridge_loss(lambda rows: torch.ones(len(rows), 3), targets)
+    assert loss(np.arange(50)).item() == pytest.approx((50 / 49) ** 2, rel=1e-4)
+
+
 def test_the_gradient_of_the_bridge_loss_agrees_with_finite_differences():
     rng = np.random.default_rng(1)
     Z = torch.from_numpy(rng.standard_normal((6, 3))).requires_grad_()
@@ -291,6 +311,38 @@ def test_lora_trains_the_stated_share_and_nothing_else(encoder):
     assert tower.vectors() == pytest.approx(ItemTower(encoder, TEXTS).vectors(), rel=1e-3, abs=1e-5)
     step(tower)
     assert changed(tower.model, before) and all("lora" in name for name in changed(tower.model, before))
+
+
+def test_adapters_begin_as_the_identity_and_train_nothing_else(encoder):
+    tower = ItemTower(encoder, TEXTS, frozen=1, adapter_width=4)
+    share = [own.numel() for own in tower.model.parameters() if own.requires_grad]
+    assert sum(share) == 2 * (2 * 4 * 32 + 4 + 32)  # two adapters in one layer, each a map down and a map up
+    before, untouched = weights(tower.model), weights(encoder.model)
+    assert tower.vectors() == pytest.approx(ItemTower(encoder, TEXTS).vectors(), rel=1e-3, abs=1e-5)
+    step(tower)
+    assert changed(tower.model, before) and all("adapter" in name for name in changed(tower.model, before))
+    assert changed(encoder.model, untouched) == set()
+
+
+def test_an_adapter_is_the_formula():
+    torch.manual_seed(0)
+    dense, y = torch.nn.Linear(3, 5), torch.randn(4, 3)
+    plain = dense(y)
+    add_adapter(dense, 2)
+    assert torch.equal(dense(y), plain)
+    down, _, up = dense.adapter
+    torch.nn.init.normal_(up.weight)
+    assert torch.allclose(dense(y), plain + up(torch.nn.functional.gelu(down(plain))))
+
+
+def test_info_nce_by_hand():
+    users, items = torch.eye(2), torch.tensor([[1.0, 0.0], [1.0, 1.0]])
+    # Scores over temperature 0.5: [[2, 2], [0, 2]].
+    by_hand = (np.log(2) + np.log(1 + np.exp(-2))) / 2
+    assert info_nce_loss(users, items, 0.5).item() == pytest.approx(by_hand, rel=1e-6)
+    # The first user chose the second item too: it is no negative, and the pair itself stays.
+    known = torch.tensor([[1, 1], [0, 1]])
+    assert info_nce_loss(users, items, 0.5, known).item() == pytest.approx(np.log(1 + np.exp(-2)) / 2, rel=1e-6)
 
 
 def test_random_weights_differ_from_pretrained_ones(encoder):

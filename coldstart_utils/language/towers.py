@@ -22,9 +22,10 @@ class ItemTower:
     """The texts of a catalogue, tokenised once, and a BERT of one's own (`model`) that turns their rows into vectors.
 
     The first `frozen` layers and the embeddings stay as they are: they run once, what they give is kept, and only the
-    layers above are trained. `pretrained=False` starts from random weights, all trained; `lora_rank` trains nothing
-    but low-rank additions to the attention of the layers above (LoRA, Hu et al. 2022). Raises ColdstartError for
-    another architecture or a number of layers that it has not.
+    layers above are trained. `pretrained=False` starts from random weights. `lora_rank` trains nothing but low-rank
+    additions to the attention of the layers above (LoRA, Hu et al. 2022), `adapter_width` nothing but two small
+    networks in each of them (Houlsby et al. 2019). Raises ColdstartError for another architecture or a number of
+    layers that it has not.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class ItemTower:
         frozen: int = 0,
         pretrained: bool = True,
         lora_rank: int = 0,
+        adapter_width: int = 0,
     ) -> None:
         import torch
 
@@ -55,6 +57,10 @@ class ItemTower:
             config = peft.LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, target_modules=["query", "value"],
                                      layers_to_transform=where, layers_pattern="layer")  # fmt: skip
             peft.inject_adapter_in_model(config, self.model)
+        elif adapter_width:
+            for layer in layers[frozen:]:
+                add_adapter(layer.attention.output.dense, adapter_width)
+                add_adapter(layer.output.dense, adapter_width)
         else:
             layers[frozen:].requires_grad_(True)
         self.model.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -128,19 +134,24 @@ class ItemTower:
 def leave_one_out(K: Tensor, targets: Tensor, reg: float) -> Tensor:
     """Return the errors [n, t] of ridge on the kernel K [n, n] where every row is predicted from all the others.
 
-    One inverse does what n fits would: e_i = (H⁻¹Y)_i / (H⁻¹)_ii, H = K + reg·I (PRESS, Allen 1974).
+    The twin in PyTorch of `content.left_out`, through which gradients flow. One inverse does what n fits would: with
+    A = reg·(K_c + reg·I)⁻¹, K_c the kernel centred over the n rows, e_i = ((A − 11ᵀ/n)·targets)_i / (A_ii − 1/n)
+    (PRESS, Allen 1974). The intercept, a mean over the rows, is not penalised.
     """
     import torch
 
-    inverse = torch.linalg.inv(K + reg * torch.eye(len(K), dtype=K.dtype, device=K.device))
-    return inverse @ targets / inverse.diagonal()[:, None]
+    n, mean = len(K), K.mean(dim=0)
+    inside = K - mean - mean[:, None] + mean.mean()
+    A = reg * torch.linalg.inv(inside + reg * torch.eye(n, dtype=K.dtype, device=K.device))
+    return (A @ targets - targets.mean(dim=0)) / (A.diagonal()[:, None] - 1 / n)
 
 
 def bridge_loss(encode: Callable[[Array], Tensor], targets: Array, reg: float = 1.0) -> Loss:
     """Return the loss of a batch of rows: what share of their `targets` [items, t] the other rows cannot predict.
 
     Each row plays the cold item once: its targets come by ridge from the vectors and targets of the other rows, and
-    gradients flow through the closed form into `encode(rows)` (cf. Bertinetto et al. 2019).
+    gradients flow through the closed form into `encode(rows)` (cf. Bertinetto et al. 2019). About 1 where the vectors
+    say nothing and the mean of the batch is the best guess.
     """
     import torch
 
@@ -148,9 +159,41 @@ def bridge_loss(encode: Callable[[Array], Tensor], targets: Array, reg: float = 
         Z = encode(rows).float()
         Y = torch.as_tensor(targets[rows], dtype=Z.dtype, device=Z.device)
         with torch.autocast(Z.device.type, enabled=False):
-            return (leave_one_out(Z @ Z.T, Y, reg) ** 2).sum() / (Y**2).sum()
+            return (leave_one_out(Z @ Z.T, Y, reg) ** 2).sum() / ((Y - Y.mean(dim=0)) ** 2).sum()
 
     return loss
+
+
+def info_nce_loss(users: Tensor, items: Tensor, temperature: float = 0.1, known: Tensor | None = None) -> Tensor:
+    """Return the mean of −log softmax_j(users_n·items_j / temperature) at j = n over pairs n of vectors [n, d].
+
+    Row n of `users` chose row n of `items`; the items of the other rows are its negatives (in-batch negatives;
+    InfoNCE, van den Oord et al. 2018). `known` [n, n] marks items that a user chose as well: they are no negatives.
+    """
+    import torch
+
+    scores = users @ items.T / temperature
+    own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+    if known is not None:
+        scores = scores.masked_fill(known.bool() & ~own, -torch.inf)
+    return -scores.log_softmax(dim=1).diagonal().mean()
+
+
+def add_adapter(dense: Any, width: int) -> None:
+    """Let a dense layer pass its output y [.., d] on as y + up(GELU(down(y))), `width` numbers in between (bottleneck
+    adapter, Houlsby et al. 2019). `up` begins at zero, so that nothing changes before training.
+    """
+    from torch import nn
+
+    down, up = nn.Linear(dense.out_features, width), nn.Linear(width, dense.out_features)
+    nn.init.zeros_(up.weight)
+    nn.init.zeros_(up.bias)
+    dense.adapter = nn.Sequential(down, nn.GELU(), up)
+    dense.register_forward_hook(_through_adapter)
+
+
+def _through_adapter(dense: Any, _: Any, output: Tensor) -> Tensor:
+    return output + dense.adapter(output)
 
 
 def shuffled(rows: Array, batch_size: int, seed: int) -> Callable[[int], list[Array]]:
