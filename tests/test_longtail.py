@@ -1,4 +1,4 @@
-"""Bands, places at a price or by quota, hypervolume, weights, and the replayed bandit."""
+"""Bands, places at a price or by quota, hypervolume, and weights."""
 
 from itertools import combinations, product
 
@@ -167,66 +167,3 @@ def test_weights_refuse_settings_out_of_range():
         longtail.effective_number([1, 2], 1.0)
     with pytest.raises(ColdstartError, match="power"):
         longtail.inverse_propensity([1, 2], -0.5)
-
-
-# --- Replay ---
-
-
-def world(users=40, new=12, rank=3, seed=0):
-    random = np.random.default_rng(seed)
-    U, V = random.standard_normal((users, rank)), random.standard_normal((new, rank))
-    return (V @ U.T > 0.8).T.astype(float), U, V
-
-
-def shown(policy, setting=0.0, **options):
-    choices, U, V = world()
-    return longtail.replay(
-        choices, U, np.zeros_like(V), np.eye(3), noise=0.1, policy=policy, setting=setting, **options
-    )
-
-
-@pytest.mark.parametrize("policy", longtail.POLICIES)
-def test_every_visit_shows_so_many_items_and_none_twice(policy):
-    when = shown(policy, 0.5, visits=3, places=2)
-    turns, sizes = np.unique(when[when < 120], return_counts=True)
-    assert turns.tolist() == list(range(120)) and (sizes == 2).all()
-    assert ((when < 120).sum(axis=1) == 6).all()
-    assert np.array_equal(when, shown(policy, 0.5, visits=3, places=2))
-
-
-def test_items_run_out():
-    when = shown("greedy", visits=5, places=5)
-    assert when.max() < 200 and ((when < 120).sum(axis=1) == 12).all()
-
-
-def test_the_belief_is_that_of_bayesian_least_squares():
-    # One item, shown to everybody in order: the scores of the last visit must come from the posterior in closed form.
-    choices, U, _ = world(new=2)
-    when = longtail.replay(choices, U, np.zeros((2, 3)), np.eye(3), noise=0.5, policy="greedy", visits=1, places=1)
-    last = int(np.argmax(when.min(axis=1)))
-    expected = []
-    for item in range(2):
-        seen = when[:, item] < when[last].min()
-        precision = np.eye(3) + U[seen].T @ U[seen] / 0.5
-        expected.append(U[last] @ np.linalg.solve(precision, U[seen].T @ choices[seen, item] / 0.5))
-    assert np.argmin(when[last]) == np.argmax(expected)
-
-
-def test_feedback_finds_takers_sooner_than_chance():
-    choices, U, V = world(users=200, new=40)
-    options = {"noise": 0.1, "visits": 2, "places": 5}
-
-    def taken(policy, setting):
-        when = longtail.replay(choices, U, np.zeros_like(V), np.eye(3), policy=policy, setting=setting, **options)
-        return choices[when < 400].mean()
-
-    chance = taken("greedy", 1.0)
-    assert chance == pytest.approx(choices.mean(), rel=0.15)
-    assert all(taken(*rule) > 1.5 * chance for rule in (("greedy", 0.0), ("thompson", 0.0), ("ucb", 1.0)))
-
-
-def test_replay_refuses_another_policy_and_no_noise():
-    choices, U, V = world()
-    for policy, noise in (("softmax", 0.1), ("ucb", 0.0)):
-        with pytest.raises(ColdstartError, match="greedy, thompson, ucb"):
-            longtail.replay(choices, U, V, np.eye(3), noise=noise, policy=policy)

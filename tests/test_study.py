@@ -227,3 +227,39 @@ def test_numbers_are_told_with_sign_and_without_minus_zero(number, text):
 def test_a_table_is_listed_without_its_baseline():
     table = study.compare(frame({"base": np.full(9, 0.1), "other": np.full(9, 0.15)}, folds=1), "base", unit="user")
     assert study.listed(table) == "other 0.150, +.050 (+.050 to +.050)"
+
+
+# --- Folds of choices, and of new and known items together ---
+
+
+def test_every_choice_is_hidden_once():
+    folds = study.choice_folds(MATRIX, 5, seed=2)
+    assert [fold.outer.seed for fold in folds] == list(range(5))
+    hidden = sum(fold.outer.test for fold in folds)
+    assert hidden.max() == 1 and (hidden > MATRIX.astype(bool)).nnz == 0
+    # Only what would leave an item without any training choice is not asked.
+    lonely = np.diff(MATRIX.tocsc().indptr)[(MATRIX.astype(bool) > hidden.astype(bool)).nonzero()[1]]
+    assert (lonely <= 5).all()
+    for fold in folds:
+        assert (fold.outer.train + fold.outer.test).nnz <= MATRIX.nnz
+        assert fold.nested[0].train.nnz < fold.outer.train.nnz
+        assert (fold.nested[0].test > fold.outer.train).nnz == 0
+
+
+def test_users_spread_their_choices_evenly_over_folds():
+    sizes = np.array([np.diff(fold.outer.test.indptr) for fold in study.choice_folds(MATRIX, 4)])
+    assert (sizes.max(axis=0) - sizes.min(axis=0)).max() <= 2
+
+
+def test_joint_folds_rank_new_and_known_items_in_one_list():
+    for fold in study.joint_folds(MATRIX, 3):
+        for split in (fold.outer, *fold.nested):
+            new = np.setdiff1d(split.candidates, split.warm_items)
+            assert 0 < len(new) < len(split.candidates)
+            assert split.test[:, new].nnz and split.test[:, split.warm_items].nnz
+        assert (fold.nested[0].train > fold.outer.train).nnz == 0
+
+
+def test_choice_folds_refuse_what_cannot_be_dealt_out():
+    with pytest.raises(ColdstartError, match="warm_parts"):
+        study.choice_folds(MATRIX, 1)

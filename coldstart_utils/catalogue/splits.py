@@ -36,6 +36,11 @@ class Split:
         """Return the items with at least one training interaction."""
         return np.flatnonzero(np.diff(self.train.tocsc().indptr))
 
+    @property
+    def item_counts(self) -> Array:
+        """Return how many training interactions every item has [items]."""
+        return np.diff(self.train.tocsc().indptr)
+
     def without(self, items: Array) -> Split:
         """Return the same protocol with `items` neither ranked nor asked for; users who ask for nothing else leave."""
         left = self.candidates[~np.isin(self.candidates, items)]
@@ -104,6 +109,28 @@ def warm(matrix: sparse.csr_matrix, seed: int, *, fraction: float = 0.2) -> Spli
     return _split("warm", seed, train, _keep(test, np.isin(test.tocoo().col, candidates)), candidates)
 
 
+def warm_parts(matrix: sparse.csr_matrix, n: int, *, seed: int = 0) -> list[Split]:
+    """Return `n` splits like `warm`, the p-th labelled p, that together hide every interaction once.
+
+    Each user's interactions are dealt out in random order, starting at a random part. An item that a split leaves
+    without any is not ranked there. Raises ColdstartError unless 2 <= n <= interactions.
+    """
+    if not 2 <= n <= matrix.nnz:
+        raise ColdstartError(f"warm_parts: expected 2 to {matrix.nnz} parts, got {n!r}")
+    coo, rng = matrix.tocoo(), np.random.default_rng(seed)
+    order = np.lexsort([rng.random(coo.nnz), coo.row])
+    row = coo.row[order]
+    part = np.empty(coo.nnz, int)
+    part[order] = (np.arange(coo.nnz) - np.searchsorted(row, row) + rng.integers(n, size=matrix.shape[0])[row]) % n
+    parts = []
+    for number in range(n):
+        train, test = _keep(matrix, part != number), _keep(matrix, part == number)
+        candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
+        test = _keep(test, np.isin(test.tocoo().col, candidates))
+        parts.append(_split("warm", number, train, test, candidates))
+    return parts
+
+
 def cold_items(matrix: sparse.csr_matrix, seed: int, *, fraction: float = 0.2, among: Array | None = None) -> Split:
     """Hide all interactions of a random `fraction` of the items, which are then ranked among themselves.
 
@@ -133,6 +160,12 @@ def warm_and_cold(matrix: sparse.csr_matrix, cold: Array, seed: int = 0, *, frac
     known = warm(new.train, seed, fraction=fraction)
     candidates = np.concatenate([known.candidates, new.candidates])
     return _split("warm_and_cold", seed, known.train, known.test + new.test, candidates)
+
+
+def known_and_new(split: Split) -> dict[str, Array]:
+    """Return the candidates of a split with training interactions as 'known', those without as 'new'."""
+    known = np.isin(split.candidates, split.warm_items)
+    return {"known": np.sort(split.candidates[known]), "new": np.sort(split.candidates[~known])}
 
 
 def k_shot_users(

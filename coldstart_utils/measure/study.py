@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import sparse, stats
 from tqdm import tqdm
 
-from ..catalogue.splits import Split, cold_items, hide_items, k_shot_users
+from ..catalogue.splits import Split, cold_items, hide_items, k_shot_users, warm, warm_and_cold, warm_parts
 from ..ground import ColdstartError
 from .ranking import Scorer, evaluate
 
@@ -88,6 +88,32 @@ def user_folds(X: sparse.csr_matrix, n: int = 5, *, k: int, seed: int = 0, neste
             trial = np.random.default_rng(label).choice(old, max(1, len(old) // 5), replace=False)
             inner.append(k_shot_users(outer.train, label, k=k, new=trial))
         folds.append(Fold(outer, tuple(inner)))
+    return folds
+
+
+def choice_folds(X: sparse.csr_matrix, n: int = 5, *, seed: int = 0, nested: int = 1) -> list[Fold]:
+    """Return `n` folds of X [users, items], in which every choice is hidden exactly once; known items are ranked.
+
+    Each fold hides an n-th of each user's choices; its `nested` splits hide a fifth of what is left. Raises
+    ColdstartError unless 2 <= n <= choices, or if a side would be empty.
+    """
+    folds = []
+    for number, outer in enumerate(warm_parts(X, n, seed=seed)):
+        seeds = [1000 * (seed + 1) + 10 * number + j for j in range(nested)]
+        folds.append(Fold(outer, tuple(warm(outer.train, each) for each in seeds)))
+    return folds
+
+
+def joint_folds(X: sparse.csr_matrix, n: int = 5, *, seed: int = 0) -> list[Fold]:
+    """Return `n` folds like `item_folds` with one nested split each, in which new and known items share one list.
+
+    A fifth of each user's choices of known items is asked too (`warm_and_cold`).
+    """
+    folds = []
+    for fold in item_folds(X, n, seed=seed):
+        outer = warm_and_cold(X, fold.outer.candidates, fold.outer.seed)
+        inner = fold.nested[0]
+        folds.append(Fold(outer, (warm_and_cold(outer.train, inner.candidates, inner.seed),)))
     return folds
 
 

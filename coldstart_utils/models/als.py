@@ -99,11 +99,12 @@ def implicit_objective(X: sparse.csr_matrix, U: Array, V: Array, reg: float, alp
     return float(everywhere + total + reg * (np.vdot(U, U) + np.vdot(V, V)))
 
 
-def fold_in(X: sparse.csr_matrix, V: Array, *, reg: float, alpha: float = 1.0) -> Array:
+def fold_in(X: sparse.csr_matrix, V: Array, *, reg: float, alpha: float = 1.0, prior: Array | None = None) -> Array:
     """Return the factors [rows of X, rank] of new users from their interactions with known items V [items, rank].
 
-    One half sweep of `als_implicit`; transposed, X.T and U fold in new items. A row without interactions gets zeros.
-    Raises ColdstartError for a bad reg, another number of items than V has, or values that are negative or not finite.
+    One half sweep of `als_implicit`; transposed, X.T and U fold in new items. The penalty reg·‖x − prior‖² pulls to
+    the rows of `prior` [rows of X, rank], without it to zero, where a row without interactions stays. Raises
+    ColdstartError for a bad reg, shapes that do not fit, or interactions that are negative or not finite.
     """
     _positive(reg)
     _positive(alpha, "alpha")
@@ -113,7 +114,26 @@ def fold_in(X: sparse.csr_matrix, V: Array, *, reg: float, alpha: float = 1.0) -
     X.eliminate_zeros()
     if X.nnz and not (np.isfinite(X.data).all() and X.data.min() >= 0):
         raise ColdstartError("fold_in: expected feedback of 0 or more, found a negative value or NaN")
-    return _implicit_half(X, np.zeros((X.shape[0], V.shape[1]), V.dtype), V, reg, alpha, "exact")
+    if prior is None:
+        return _implicit_half(X, np.zeros((X.shape[0], V.shape[1]), V.dtype), V, reg, alpha, "exact")
+    if prior.shape != (X.shape[0], V.shape[1]):
+        raise ColdstartError(f"fold_in: expected a prior of shape {(X.shape[0], V.shape[1])}, got {prior.shape}")
+    return _around(X, V, reg, alpha, prior.astype(V.dtype))
+
+
+def _around(X: sparse.csr_matrix, V: Array, reg: float, alpha: float, prior: Array) -> Array:
+    """Return the half sweep with the penalty reg·‖x − prior‖².
+
+    All pairs count as a 0 of weight 1 first: that moves the prior to (VᵀV + reg·I)⁻¹·reg·prior. What interactions add
+    is solved around it.
+    """
+    gram = V.T @ V
+    gram.flat[:: len(gram) + 1] += reg
+    start = np.linalg.solve(gram.astype(float), reg * prior.T.astype(float)).T.astype(V.dtype)
+    weight = alpha * X.data
+    row = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    already = np.einsum("nk,nk->n", start[row], V[X.indices])
+    return start + solve_rows(X, 1 / weight, (1 + weight) / weight - already, V, gram)
 
 
 # --- Explicit ratings -------------------------------------------------------------------------------------------------

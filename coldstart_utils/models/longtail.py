@@ -1,15 +1,15 @@
-"""Who is rated and who is recommended: bands of popularity, fronts and quotas, weights, exploration."""
+"""Who is rated and who is recommended: bands of popularity, fronts and quotas, weights."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
+from ..catalogue.splits import Split
 from ..ground import ColdstartError
 
 Array = np.ndarray
-
-POLICIES = ("greedy", "thompson", "ucb")
-
 
 # --- Bands and fronts ------------------------------------------------------------------------------------------------
 
@@ -33,24 +33,47 @@ def popularity_bands(counts: Array, *, head: float = 0.5, middle: float = 0.3) -
     return bands
 
 
-def reserve(scores: Array, members: Array, m: int, k: int, *, each: bool) -> Array:
-    """Return `scores` [users, items] plus the least bonus μ at which `members` [items] hold m of the k best places.
+@lru_cache(maxsize=64)
+def bands_of(split: Split) -> dict[str, Array]:
+    """Return the `popularity_bands` of the training interactions of a split."""
+    return popularity_bands(split.item_counts)
 
-    The j-th place of a user costs c_uj = s_{k−j+1} − t_j, s the others and t the members from the best down. each=True:
-    m places in every list, μ_u = c_um (a quota). each=False: m on average at one price for all, μ the (m·users)-th
-    least cost of all; no other lists with as many members have a larger sum of scores. Members who hold their places
-    already get no bonus. Raises ColdstartError for m not in 0 … k or more than the members there are.
+
+def reserve(scores: Array, members: Array, places: int, k: int, *, each: bool) -> Array:
+    """Return `scores` [users, items] plus the least bonus at which `members` [items] hold `places` of the k best.
+
+    The j-th place of a user costs the score of the item that leaves for it, which is the j-th from the end of the k
+    best others, less the score of the j-th best member. each=True: so many places in every list (a quota), the bonus
+    of a user is the cost of the last. each=False: so many on average at one bonus for all, a price that just buys the
+    cheapest places of all users; no other lists with as many members have a larger sum of scores. Members who hold
+    their places already get no bonus. Raises ColdstartError unless places is 0 to k and to the number of members.
     """
-    if not 0 <= m <= min(k, members.sum()):
-        raise ColdstartError(f"reserve: expected 0 to {min(k, members.sum())} places, got {m}")
+    if not 0 <= places <= min(k, members.sum()):
+        raise ColdstartError(f"reserve: expected 0 to {min(k, members.sum())} places, got {places}")
     # In single precision the least bonus that decides would be lost.
     scores = np.asarray(scores, float)
-    if m == 0 or members.all():
+    if places == 0 or members.all():
         return scores
     cost = _best(scores[:, ~members], k)[:, ::-1] - _best(scores[:, members], k)
-    price = cost[:, m - 1 : m] if each else np.partition(cost, m * len(cost) - 1, axis=None)[m * len(cost) - 1]
-    # A price that only draws level would leave the place to the rule for ties.
-    return scores + np.where(price >= 0, price + 1e-9 * (1 + np.abs(price)), 0) * members
+    if each:
+        bonus = cost[:, places - 1 : places]
+    else:
+        bought = places * len(cost)
+        bonus = np.partition(cost, bought - 1, axis=None)[bought - 1]
+    # A bonus that only draws level would leave the place to the rule for ties.
+    return scores + np.where(bonus >= 0, bonus + 1e-9 * (1 + np.abs(bonus)), 0) * members
+
+
+def reranked(split: Split, scores: Array, places: int, k: int, *, each: bool) -> Array:
+    """Return `scores` [all users, all items] after `reserve` gave the tail of a split its places, [users, items].
+
+    Items that a user is known to have chosen take no place.
+    """
+    tail = np.isin(np.arange(scores.shape[1]), bands_of(split)["tail"])
+    known = (split.train + split.support).toarray() > 0
+    changed = np.array(scores, float)
+    changed[split.users] = reserve(np.where(known, -1e6, scores)[split.users], tail, places, k, each=each)
+    return changed
 
 
 def _best(scores: Array, k: int) -> Array:
@@ -100,42 +123,3 @@ def effective_number(counts: Array, beta: float) -> Array:
 
 def _per_interaction(counts: Array, weights: Array) -> Array:
     return weights * np.sum(counts) / max(weights @ counts, 1e-12)
-
-
-# --- Exploration -----------------------------------------------------------------------------------------------------
-
-
-def replay(
-    choices: Array, U: Array, mean: Array, covariance: Array, *, noise: float, policy: str, setting: float = 0.0,
-    visits: int = 4, places: int = 5, seed: int = 0,
-) -> Array:  # fmt: skip
-    """Return at which visit each new item was shown to each user, 0, 1, …, and the number of visits for never.
-
-    Users U [users, r] come in random order, `visits` times each, and see the `places` best items that are new to them;
-    `choices` [users, new] tells which they take. For each item v ~ N(mean, covariance), x = u·v + e, e ~ N(0, noise),
-    updated after each showing. 'greedy' ranks by u·v and fills a place at random with chance `setting` (ε); 'ucb' adds
-    `setting` standard deviations (Li et al. 2010); 'thompson' draws (Thompson 1933). Raises ColdstartError for another
-    policy or a noise of 0.
-    """
-    if policy not in POLICIES or not noise > 0:
-        raise ColdstartError(f"replay: expected {', '.join(POLICIES)} and noise above 0, got {policy!r}, {noise!r}")
-    rng = np.random.default_rng(seed)
-    mean, spread = mean.astype(float), np.repeat(covariance[None].astype(float), len(mean), axis=0)
-    queue = np.concatenate([rng.permutation(len(U)) for _ in range(visits)])
-    when = np.full(choices.shape, len(queue))
-    for visit, user in enumerate(queue):
-        u, fresh = U[user].astype(float), when[user] == len(queue)
-        across = (spread.reshape(-1, len(u)) @ u).reshape(mean.shape)
-        expected, variance = mean @ u, np.maximum(across @ u, 0)
-        index = expected + (setting * np.sqrt(variance) if policy == "ucb" else 0)
-        if policy == "thompson":
-            index = rng.normal(expected, np.sqrt(variance))
-        elif policy == "greedy":
-            index[rng.permutation(np.flatnonzero(fresh))[: rng.binomial(places, setting)]] = np.inf
-        index[~fresh] = -np.inf
-        shown = np.argsort(-index)[: min(places, fresh.sum())]
-        gain = across[shown] / (variance[shown] + noise)[:, None]
-        mean[shown] += gain * (choices[user, shown] - expected[shown])[:, None]
-        spread[shown] -= gain[:, :, None] * across[shown][:, None, :]
-        when[user, shown] = visit
-    return when

@@ -1,0 +1,118 @@
+"""Figures of who is shown and who pays: Lorenz curves, and what a method gives to each band of popularity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ..measure import metrics
+from ..measure.study import signed
+from ..palette import BLUE, COLOURS, GREY, INK, ORANGE, STYLE, figure
+from .plotting import lines
+
+Array = np.ndarray
+
+
+def lorenz_points(counts: Mapping[str, Array]) -> pd.DataFrame:
+    """Return points of the Lorenz curves of `counts` (name → [n]), least first: `items`, `share`, `model`, `gini`."""
+    parts = []
+    for name, own in counts.items():
+        own = np.sort(np.asarray(own, float))
+        at = np.unique(np.round(np.concatenate([np.linspace(0, 1, 51), np.linspace(0.9, 1, 51)]), 6))
+        share = np.interp(at * len(own), np.arange(len(own) + 1), np.concatenate([[0], np.cumsum(own) / own.sum()]))
+        parts.append(pd.DataFrame({"items": at, "share": share, "model": name, "gini": metrics.gini(own)}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def lorenz(points: pd.DataFrame, *, title: str, ylabel: str) -> Figure:
+    """Return the Lorenz curves of `lorenz_points` with the line of equality; each is labelled with its Gini index."""
+    fig, ax = figure(height=4.2, width=6.6)
+    ax.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")
+    ax.annotate("if all were equal", (0.5, 0.52), color=GREY, fontsize=9, rotation=38, ha="center", va="bottom")
+    for colour, (name, part) in zip(COLOURS, points.groupby("model", sort=False)):
+        ax.plot(part["items"], part["share"], color=colour, label=f"{name}, Gini {part['gini'].iloc[0]:.2f}")
+    ax.legend(loc="upper left", bbox_to_anchor=(0.02, 0.98))
+    ax.set(title=title, xlabel="share of items, least shown first", ylabel=ylabel, xlim=(0, 1), ylim=(0, 1.01))
+    return fig
+
+
+def bill(table: pd.DataFrame, *, title: str, order: str = "tail") -> Figure:
+    """Return the differences of a `fronts.by_band` table, a panel for each band, on one scale.
+
+    Methods are sorted by their difference in the band `order`. Colours say whether a gain or a loss is shown (Holm);
+    each dot carries its value.
+    """
+    parts = dict(list(table[table["model"] != table["baseline"]].groupby("band", sort=False)))
+    models = list(parts[order].sort_values("difference", ascending=False, kind="stable").index)
+    height = 0.36 * len(models) + 1.6
+    fig, axes = figure(1, len(parts), width=10, height=height, sharey=True, sharex=True, squeeze=False)
+    for ax, (name, part) in zip(axes[0], parts.items()):
+        ax.axvline(0, color=GREY, lw=1, zorder=0)
+        for y, row in enumerate(part.loc[models].itertuples()):
+            _difference(ax, y, row)
+        ax.set(title=name)
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+    axes[0, 0].set_yticks(range(len(models)), models)
+    axes[0, 0].set_ylim(len(models) - 0.5, -0.8)
+    against, n = table["baseline"].iloc[0], table["n"].max()
+    label = f"difference in recall to “{against}”, by band of popularity (95 % interval, {n} folds)"
+    fig.supxlabel(label, fontsize=STYLE["font.size"], color=INK)
+    fig.suptitle(title, x=0.01, ha="left", fontsize=STYLE["axes.titlesize"], fontweight="bold")
+    keys = {"gain": BLUE, "loss": ORANGE, "not shown to differ": GREY}
+    dots = [Line2D([], [], marker="o", color=colour, lw=2) for colour in keys.values()]
+    fig.legend(dots, list(keys), loc="outside lower center", ncols=3)
+    return fig
+
+
+def _difference(ax: Any, y: int, row: Any) -> None:
+    colour = BLUE if row.better else ORANGE if row.worse else GREY
+    if np.isfinite(row.diff_low):
+        ax.plot([row.diff_low, row.diff_high], [y, y], color=colour, lw=2, solid_capstyle="round")
+    ax.plot(row.difference, y, "o", color=colour)
+    above = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
+    ax.annotate(signed(row.difference), (row.difference, y), (0, 6), color=colour, **above)
+
+
+def front(points: pd.DataFrame, *, x: str, loss: float, note: str, point: pd.DataFrame | None = None) -> Figure:
+    """Return the NDCG that each model loses (`difference`, `diff_low`, `diff_high`) against the places it gives (`x`).
+
+    The dashed line with a `note` is `loss`; `point`, a row of `points`, is marked.
+    """
+    fig = lines(
+        points, x=x, y="difference", by="model", low="diff_low", high="diff_high", zero=False,
+        title="What a place for a rare film costs", xlabel="share of all places that the tail gets",
+        ylabel="difference in NDCG to the lists as they were",
+    )  # fmt: skip
+    (ax,) = fig.axes
+    ax.axhline(-loss, color=GREY, lw=1, ls="--")
+    ax.annotate(note, (1, -loss), (0, 3), textcoords="offset points", ha="right", fontsize=9, color=GREY)
+    if point is not None:
+        ax.plot(point[x], point["difference"], "o", color=INK, ms=11)
+    return fig
+
+
+def audiences(points: pd.DataFrame) -> Figure:
+    """Return one line per `model` (`mean`, `low`, `high`) over the visits (`dial`), from `exploration.audiences`."""
+    return lines(
+        points, x="dial", y="mean", by="model", low="low", high="high", title="Which new films find an audience?",
+        xlabel="visits of every user, five places each", ylabel="share of films with enough takers",
+    )  # fmt: skip
+
+
+def offsets(points: pd.DataFrame, chosen: float) -> Figure:
+    """Return one line per `metric` (`mean`, `low`, `high`) over the offset (`dial`) of new items; `chosen` is marked."""
+    fig = lines(
+        points, x="dial", y="mean", by="metric", low="low", high="high", title="New and known items in one list",
+        xlabel="offset added to the scores of new items", ylabel="NDCG, recall, or share of places",
+    )  # fmt: skip
+    (ax,) = fig.axes
+    ax.axvline(chosen, color=GREY, lw=1, ls="--")
+    place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
+    ax.annotate("chosen on\nnested splits", (chosen, 0.99), (5, 0), fontsize=9, color=GREY, **place)
+    return fig
