@@ -48,18 +48,30 @@ def intervals(
     return fig
 
 
-def gains(table: pd.DataFrame, *, title: str, metric: str, highlight: Sequence[str] = (), sort: bool = True) -> Figure:
+def gains(
+    table: pd.DataFrame, *, title: str, metric: str, highlight: Sequence[str] = (), sort: bool = True,
+    panels: str | None = None,
+) -> Figure:  # fmt: skip
     """Return the differences of a `study.compare` table as dots with intervals, the largest first; no baseline row.
 
     Orange marks the `highlight`; grey those that Holm's correction does not show to differ. `metric` labels the axis.
+    Each value of the column `panels` gets axes of its own, on one scale, with the models in the order of the first.
     """
     rows = table[(table["model"] != table["baseline"]) & np.isfinite(table["diff_low"])]
     rows = rows.sort_values("difference", ascending=False, kind="stable") if sort else rows
+    if panels:
+        rows = pd.concat([rows[rows[panels] == part] for part in dict.fromkeys(table[panels])])
     drawn = rows.assign(mean=rows["difference"], low=rows["diff_low"], high=rows["diff_high"])
-    unclear = rows["model"][~rows["better"] & ~rows["worse"] & ~rows["model"].isin(highlight)]
+    drawn["unclear"] = ~rows["better"] & ~rows["worse"] & ~rows["model"].isin(highlight)
     against, unit, n = table["baseline"].iloc[0], table["unit"].iloc[0], table["n"].max()
     xlabel = f"difference in {metric} to “{against}” (95 % interval, {n} {unit}s)\ngrey: not shown to differ"
-    return intervals(drawn, title=title, xlabel=xlabel, highlight=highlight, faded=list(unclear))
+    if panels:
+        xlabel = f"difference in {metric} to “{against}”\n(95 % interval; grey: not shown to differ)"
+    fig = intervals(drawn, title=title, xlabel=xlabel, highlight=highlight, panels=panels)
+    reach = np.array([ax.get_xlim() for ax in fig.axes])
+    for ax in fig.axes:
+        ax.set_xlim(reach[:, 0].min(), reach[:, 1].max())
+    return fig
 
 
 def bars(frame: pd.DataFrame, *, title: str, xlabel: str = "", highlight: Sequence[str] = ()) -> Figure:
@@ -103,7 +115,8 @@ def predicted_against_true(
 def _dots(ax: Any, frame: pd.DataFrame, rows: Any, highlight: Sequence[str], faded: Sequence[str]) -> None:
     below = min(frame["low"]) < 0
     for y, row in zip(rows, frame.itertuples()):
-        colour = GREY if row.model in faded else ORANGE if row.model in highlight else BLUE
+        grey = row.model in faded or getattr(row, "unclear", False)
+        colour = GREY if grey else ORANGE if row.model in highlight else BLUE
         ax.plot([row.low, row.high], [y, y], color=colour, lw=2, solid_capstyle="round")
         ax.plot(row.mean, y, "o", color=colour)
         # Away from zero, so that no number stands on its line.
@@ -210,6 +223,24 @@ def trade_off(
                 # It would lie over the other's interval: above its own it does not.
                 label.xy, label.xyann = (row[x], row["high"]), (-4, 5)
                 label.set_va("bottom")
+    return fig
+
+
+def ranked(frame: pd.DataFrame, *, title: str) -> Figure:
+    """Return lists side by side: one column of names each, the best at the top, names that several have in colour.
+
+    The names that stand in every list are written in the first colour, all others in ink.
+    """
+    fig, axes = figure(1, frame.shape[1], width=10, height=0.3 * len(frame) + 0.9, squeeze=False)
+    shared = set.intersection(*(set(frame[name].dropna()) for name in frame))
+    for ax, name in zip(axes[0], frame):
+        for place, text in enumerate(frame[name].dropna()):
+            ax.text(0, place, f"{place + 1}", ha="right", va="center", color=GREY, fontsize=9)
+            ax.text(0.03, place, text, va="center", color=BLUE if text in shared else INK, fontsize=9.5)
+        ax.set(xlim=(-0.08, 1), ylim=(len(frame) - 0.4, -0.6))
+        ax.axis("off")
+        ax.set_title(name)
+    fig.suptitle(f"{title} (blue: in every list)", x=0.01, ha="left", fontsize=STYLE["axes.titlesize"])
     return fig
 
 
