@@ -230,3 +230,13 @@ def test_resampled_shows_both_intervals_over_one_axis():
     assert right.get_title(loc="left") == "folds: 3 observations"
     assert list(left.lines[0].get_xdata()) == [0.1, 0.3] and list(right.lines[1].get_xdata()) == [0.0, 0.4]
     assert left.get_xlim() == right.get_xlim()
+
+
+def test_what_no_notebook_draws_any_more_is_dropped(tmp_path, monkeypatch, run):
+    monkeypatch.setenv("COLDSTART_FIGURES", str(tmp_path / "figures"))
+    for name in ("kept", "gone"):
+        figures.save_figure(draw(), name, FRAME, run, alt="two dots")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "99_test.ipynb").write_text(json.dumps({"source": 'show(run, "kept", figure)'}))
+    assert figures.drop_stale(tmp_path) == ["gone"] and figures.drop_stale(tmp_path) == []
+    assert {path.name for path in (tmp_path / "figures").glob("[a-z]*")} == {"kept.png", "kept.csv", "manifest.json"}

@@ -87,6 +87,11 @@ def run(
     if figures and (quick or parameters):
         raise typer.BadParameter("--figures renews the figures of a full run: leave --quick and -p out")
     results = run_series(root, paths, parameters, quick=quick, jobs=jobs, renew_figures=figures)
+    if figures:
+        from .figures import drop_stale
+
+        for name in drop_stale(root):
+            typer.echo(f"figures/{name}: no notebook draws it any more; removed")
     if not (quick or parameters):
         save_results(root, results)
     told = [(held_of_all(r.record), r.record["headline"]) if r.record else ("–", "–") for r in results]

@@ -59,8 +59,7 @@ def save_figure(fig: Figure, name: str, data: pd.DataFrame, run: Run, *, alt: st
                 with written_aside(folder / f"{name}.{suffix}") as path:
                     path.write_bytes(content)
             entries[name] = entry
-            with written_aside(manifest) as path:
-                path.write_text(json.dumps(entries, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+            _write_manifest(manifest, entries)
     return shown
 
 
@@ -73,3 +72,24 @@ def _same(folder: Path, name: str, table: bytes, picture: bytes) -> bool:
     except (FileNotFoundError, AssertionError):
         return False
     return old.shape == new.shape and bool(np.abs(old - new).max() < 0.1)
+
+
+def drop_stale(root: Path) -> list[str]:
+    """Remove from `root`/figures what no notebook draws any more, and return the names."""
+    folder = root / "figures"
+    manifest = folder / "manifest.json"
+    entries = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+    sources = {path.stem: path.read_text(encoding="utf-8") for path in (root / "notebooks").glob("*.ipynb")}
+    stale = [name for name, entry in entries.items() if f'\\"{name}\\"' not in sources.get(entry["notebook"], "")]
+    for name in stale:
+        del entries[name]
+        for suffix in ("png", "csv"):
+            (folder / f"{name}.{suffix}").unlink(missing_ok=True)
+    if stale:
+        _write_manifest(manifest, entries)
+    return stale
+
+
+def _write_manifest(path: Path, entries: dict[str, Any]) -> None:
+    with written_aside(path) as aside:
+        aside.write_text(json.dumps(entries, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
