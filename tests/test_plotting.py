@@ -240,3 +240,27 @@ def test_what_no_notebook_draws_any_more_is_dropped(tmp_path, monkeypatch, run):
     (tmp_path / "notebooks" / "99_test.ipynb").write_text(json.dumps({"source": 'show(run, "kept", figure)'}))
     assert figures.drop_stale(tmp_path) == ["gone"] and figures.drop_stale(tmp_path) == []
     assert {path.name for path in (tmp_path / "figures").glob("[a-z]*")} == {"kept.png", "kept.csv", "manifest.json"}
+
+
+def test_shades_run_from_dark_to_bright():
+    colours = plotting.shades([3.0, 1.0, 2.0])
+    assert [colour.startswith("#") and len(colour) == 7 for colour in colours] == [True] * 3
+    light = [sum(int(colour[n : n + 2], 16) for n in (1, 3, 5)) for colour in colours]
+    assert light[1] < light[2] < light[0]
+    assert len(set(plotting.shades([5.0, 5.0]))) == 1
+
+
+def test_a_map_marks_what_it_names_and_needs_no_groups():
+    ax = plotting.scatter_map(
+        np.arange(6.0).reshape(3, 2), ["", "", ""], {1: "one"}, title="t", xlabel="x", ylabel="y"
+    ).axes[0]
+    assert ax.get_legend() is None and [text.get_text() for text in ax.texts] == ["one"]
+    np.testing.assert_array_equal(ax.collections[-1].get_offsets(), [[2.0, 3.0]])
+
+
+def test_without_a_kernel_pictured_widgets_are_their_picture():
+    shown = panels.Pictured([widgets.IntSlider()], draw(), caption="two dots")
+    bundle, about = shown._repr_mimebundle_()
+    assert bundle["text/plain"] == "two dots" and len(shown.children) == 1
+    assert base64.b64decode(bundle["image/png"]).startswith(PNG)
+    assert about["image/png"]["width"] == 760

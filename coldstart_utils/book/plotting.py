@@ -341,17 +341,27 @@ def protocols(splits: Mapping[str, Split]) -> Figure:
     return fig
 
 
+def shades(values: Array) -> list[str]:
+    """Return a colour for each of `values`, '#rrggbb', from dark for the least to bright for the most."""
+    values = np.asarray(values, float)
+    scaled = (values - values.min()) / max(np.ptp(values), 1e-12)
+    return [matplotlib.colors.to_hex(colour) for colour in matplotlib.colormaps[SEQUENTIAL](scaled)]
+
+
 def scatter_map(
     points: Array, groups: Sequence[str], labels: Mapping[int, str], *, title: str, xlabel: str, ylabel: str
 ) -> Figure:
-    """Return a map of `points` [n, 2], coloured by group ('' is grey), some named in `labels` (row → text)."""
+    """Return a map of `points` [n, 2], coloured by group ('' is grey), some named in `labels` (row → text), with a dark dot."""
     fig, ax = figure(height=5.2)
     groups = np.asarray(groups)
     ax.scatter(*points[groups == ""].T, s=7, color=FAINT, lw=0)
     for name, colour, marker in zip(sorted(set(groups) - {""}), COLOURS, "os^Dv"):
         ax.scatter(*points[groups == name].T, s=18, color=colour, marker=marker, alpha=0.8, lw=0, label=name)
+    ax.scatter(*points[[*labels]].T, s=16, color=INK, lw=0)
     for row, text in labels.items():
-        ax.annotate(text, points[row], (4, 4), textcoords="offset points", fontsize=8, color=INK)
-    ax.legend(loc="best", markerscale=1.4, handletextpad=0.2)
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
+        ax.annotate(text, points[row], (5, 4), textcoords="offset points", fontsize=8, color=INK, bbox=box)
+    if set(groups) - {""}:
+        ax.legend(loc="best", markerscale=1.4, handletextpad=0.2)
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel, xticks=[], yticks=[])
     return fig

@@ -11,7 +11,7 @@ import operator
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
@@ -551,3 +551,17 @@ class Panel(widgets.VBox):
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         picture = bytes(self.image.value)
         return _still(super()._repr_mimebundle_(**options), picture, self._caption, shown_width(picture))
+
+
+class Pictured(widgets.VBox):
+    """Widgets of any kind in a column, such as a menu above a bqplot figure; `caption` is what a screen reader says.
+
+    Where no kernel listens (an exported page, a code host) the picture `still` is shown instead.
+    """
+
+    def __init__(self, children: Sequence[widgets.Widget], still: Figure, *, caption: str) -> None:
+        self._picture, self._caption = png(still), caption
+        super().__init__(list(children))
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return _still(super()._repr_mimebundle_(**options), self._picture, self._caption, shown_width(self._picture))

@@ -11,7 +11,7 @@ TABLE = Path(__file__).parents[2] / "notebooks" / "00_cold_start.ipynb"
 GREEK = (
     "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa mu nu xi rho sigma tau phi chi psi omega ell"
 )
-GREEK = set(f"{GREEK} lambda Gamma Delta Theta Lambda Sigma Phi Psi Omega pi Pi".split())
+GREEK = set(f"{GREEK} lambda Gamma Delta Theta Lambda Sigma Phi Psi Omega".split())
 # What is read as a word or an operator, not as letters that mean something.
 WORDS = re.compile(r"\\(?:text|mathrm|operatorname|mathsf|textrm|textbf|begin|end)\*?\{[^{}]*\}")
 ALPHABET = re.compile(r"\\(?P<font>mathcal|mathbb|mathbf)\s*(?:\{(?P<braced>\w+)\}|(?P<bare>\w))")
