@@ -50,6 +50,22 @@ class ItemTower:
         # Dropout stays off: an item left out of its own prediction is check enough, and a pass tells the same twice.
         self.model.eval().requires_grad_(False)
         layers = self.model.encoder.layer
+        self._open(frozen, lora_rank, adapter_width)
+        self.model.to("cuda" if torch.cuda.is_available() else "cpu")
+        self._upper = layers[frozen:]
+        tokens = encoder.tokenizer(list(texts), truncation=True, max_length=encoder.max_tokens)["input_ids"]
+        self.lengths = np.array([len(ids) for ids in tokens])
+        self._below: list[Tensor] = [torch.empty(0)] * len(tokens)
+        with torch.no_grad():
+            for rows in self._chunks(np.arange(len(tokens))):
+                ids = _padded([tokens[row] for row in rows], encoder.tokenizer.pad_token_id)["input_ids"]
+                below = self._through(layers[:frozen], self.model.embeddings(ids.to(self.model.device)), rows)[-1]
+                for row, own in zip(rows, below):
+                    self._below[row] = own[: self.lengths[row]].clone()
+
+    def _open(self, frozen: int, lora_rank: int, adapter_width: int) -> None:
+        """Let gradients reach the layers above `frozen`, or only what LoRA or adapters add to them."""
+        layers = self.model.encoder.layer
         if lora_rank:
             import peft
 
@@ -63,17 +79,6 @@ class ItemTower:
                 add_adapter(layer.output.dense, adapter_width)
         else:
             layers[frozen:].requires_grad_(True)
-        self.model.to("cuda" if torch.cuda.is_available() else "cpu")
-        self._upper = layers[frozen:]
-        tokens = encoder.tokenizer(list(texts), truncation=True, max_length=encoder.max_tokens)["input_ids"]
-        self.lengths = np.array([len(ids) for ids in tokens])
-        self._below: list[Tensor] = [torch.empty(0)] * len(tokens)
-        with torch.no_grad():
-            for rows in self._chunks(np.arange(len(tokens))):
-                ids = _padded([tokens[row] for row in rows], encoder.tokenizer.pad_token_id)["input_ids"]
-                below = self._through(layers[:frozen], self.model.embeddings(ids.to(self.model.device)), rows)[-1]
-                for row, own in zip(rows, below):
-                    self._below[row] = own[: self.lengths[row]].clone()
 
     def _chunks(self, rows: Array) -> list[Array]:
         # Like lengths side by side, about 2,048 tokens at once: little padding, and no more memory than needed.
