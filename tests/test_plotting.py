@@ -215,6 +215,18 @@ def test_gains_leave_the_baseline_out_sort_and_grey_what_is_not_shown():
     assert "95 % interval, 5 folds" in ax.get_xlabel() and "base" in ax.get_xlabel()
 
 
+def test_gains_that_are_all_positive_still_show_zero_signs_and_a_common_reach():
+    table = pd.DataFrame(
+        {
+            "model": ["base", "a"], "baseline": "base", "difference": [0, 0.1], "diff_low": [0, 0.05],
+            "diff_high": [0, 0.15], "better": [False, True], "worse": False, "unit": "fold", "n": 5,
+        }
+    )  # fmt: skip
+    ax = plotting.gains(table, title="t", metric="NDCG", reach=0.3).axes[0]
+    assert any(np.allclose(line.get_xdata(), 0) for line in ax.lines)
+    assert ax.texts[0].get_text() == "+.100" and ax.get_xlim() == (-0.3, 0.3)
+
+
 def test_bars_and_predictions_name_what_they_show():
     ax = plotting.bars(FRAME, title="t", highlight=["b"]).axes[0]
     assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b"] and len(ax.patches) == 2

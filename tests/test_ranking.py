@@ -104,3 +104,27 @@ def test_factors_score_by_their_product():
     U, V = ANY.standard_normal((40, 3)), ANY.standard_normal((30, 3))
     users, items = np.array([4, 1]), np.array([7, 0, 9])
     np.testing.assert_allclose(ranking.from_factors(U, V)(users, items), (U @ V.T)[np.ix_(users, items)])
+
+
+def test_recall_at_other_lengths_is_that_of_a_longer_list(split):
+    scorers = {"any": ranking.from_matrix(np.random.default_rng(1).random(MATRIX.shape))}
+    found = ranking.evaluate(scorers, split, k=3, recall_at=(2, 5, 1000))
+    assert (found["recall@5"] == ranking.evaluate(scorers, split, k=5)["recall"]).all()
+    assert (found["recall@2"] <= found["recall"]).all() and (found["recall@1000"] == 1).all()
+    pd.testing.assert_series_equal(found["ndcg"], ranking.evaluate(scorers, split, k=3)["ndcg"])
+
+
+def test_mmr_takes_the_best_and_then_what_is_unlike_it():
+    scores = np.array([[1.0, 0.9, 0.5, 0.1, 0.0], [0.0, -np.inf, 1.0, 0.2, 0.9]])
+    alike = np.eye(5)
+    alike[0, 1] = alike[1, 0] = 1  # the first two are twins
+    assert ranking.mmr(scores, alike, 2, 0.0).tolist() == [[0, 1], [2, 4]]
+    assert ranking.mmr(scores, alike, 2, 0.5).tolist() == [[0, 2], [2, 4]]
+    with pytest.raises(ColdstartError, match="diversity of 0 to 1, got 2"):
+        ranking.mmr(scores, alike, 2, 2)
+
+
+def test_lists_become_scores_that_rank_them_first():
+    lists = np.array([[3, 1], [0, 2]])
+    order = np.argsort(-ranking.from_lists(lists, 4), axis=1, kind="stable")
+    assert order[:, :2].tolist() == lists.tolist()

@@ -22,12 +22,13 @@ Array = np.ndarray
 
 def intervals(
     frame: pd.DataFrame, *, title: str, xlabel: str, highlight: Sequence[str] = (), faded: Sequence[str] = (),
-    panels: str | None = None,
+    panels: str | None = None, signs: bool | None = None,
 ) -> Figure:  # fmt: skip
     """Return dots with 95 % intervals, one row per model in the order of the frame (`model`, `mean`, `low`, `high`).
 
     `highlight` is drawn in orange, `faded` (a ceiling that cheats, a floor) in grey; each dot carries its value. Each
-    value of the column `panels` gets axes of its own, with the same models down.
+    value of the column `panels` gets axes of its own, with the same models down. `signs` draws the line of zero and
+    writes plus signs, as differences need (None: where an interval goes below zero).
     """
     parts = dict(list(frame.groupby(panels, sort=False))) if panels else {"": frame}
     models = list(dict.fromkeys(frame["model"]) if panels else frame["model"])
@@ -36,7 +37,7 @@ def intervals(
     )
     for ax, (name, part) in zip(axes[0], parts.items()):
         rows = part["model"].map(models.index) if panels else range(len(part))
-        _dots(ax, part, rows, highlight, faded)
+        _dots(ax, part, rows, highlight, faded, signs)
         low, high = min(0, *part["low"]), max(0, *part["high"])
         # Room for the values beside the dots, of which narrow axes need more.
         room = (0.42 if panels else 0.14) * (high - low)
@@ -48,10 +49,14 @@ def intervals(
     return fig
 
 
-def gains(table: pd.DataFrame, *, title: str, metric: str, highlight: Sequence[str] = (), sort: bool = True) -> Figure:
+def gains(
+    table: pd.DataFrame, *, title: str, metric: str, highlight: Sequence[str] = (), sort: bool = True,
+    reach: float = 0.0,
+) -> Figure:  # fmt: skip
     """Return the differences of a `study.compare` table as dots with intervals, the largest first; no baseline row.
 
-    Orange marks the `highlight`; grey those that Holm's correction does not show to differ. `metric` labels the axis.
+    Orange marks the `highlight`; grey those that Holm's correction does not show to differ. `metric` labels the axis,
+    which goes at least from −`reach` to +`reach`, so that figures with the same reach can be compared by eye.
     """
     rows = table[(table["model"] != table["baseline"]) & np.isfinite(table["diff_low"])]
     rows = rows.sort_values("difference", ascending=False, kind="stable") if sort else rows
@@ -59,7 +64,10 @@ def gains(table: pd.DataFrame, *, title: str, metric: str, highlight: Sequence[s
     unclear = rows["model"][~rows["better"] & ~rows["worse"] & ~rows["model"].isin(highlight)]
     against, unit, n = table["baseline"].iloc[0], table["unit"].iloc[0], table["n"].max()
     xlabel = f"difference in {metric} to “{against}” (95 % interval, {n} {unit}s)\ngrey: not shown to differ"
-    return intervals(drawn, title=title, xlabel=xlabel, highlight=highlight, faded=list(unclear))
+    fig = intervals(drawn, title=title, xlabel=xlabel, highlight=highlight, faded=list(unclear), signs=True)
+    ax = fig.axes[0]
+    ax.set_xlim(min(ax.get_xlim()[0], -reach), max(ax.get_xlim()[1], reach))
+    return fig
 
 
 def bars(frame: pd.DataFrame, *, title: str, xlabel: str = "", highlight: Sequence[str] = ()) -> Figure:
@@ -94,8 +102,10 @@ def predicted_against_true(
     return fig
 
 
-def _dots(ax: Any, frame: pd.DataFrame, rows: Any, highlight: Sequence[str], faded: Sequence[str]) -> None:
-    below = min(frame["low"]) < 0
+def _dots(
+    ax: Any, frame: pd.DataFrame, rows: Any, highlight: Sequence[str], faded: Sequence[str], signs: bool | None
+) -> None:
+    below = min(frame["low"]) < 0 if signs is None else signs
     for y, row in zip(rows, frame.itertuples()):
         colour = GREY if row.model in faded else ORANGE if row.model in highlight else BLUE
         ax.plot([row.low, row.high], [y, y], color=colour, lw=2, solid_capstyle="round")

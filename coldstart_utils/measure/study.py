@@ -142,10 +142,11 @@ def run(
     metric: str = "ndcg",
     k: int = 20,
     bands: Mapping[str, Array] | None = None,
+    recall_at: Sequence[int] = (),
 ) -> pd.DataFrame:
     """Return the rows of `evaluate` for every method on every fold, each tuned by as many `trials` on nested splits.
 
-    Further columns: `setting`, the knobs that were chosen, as text, and `seconds` of processor time, tuning included.
+    `bands` and `recall_at` go to `evaluate`. Further columns: `setting`, the knobs that were chosen, as text, and `seconds` of processor time, tuning included.
     A method without knobs is fitted as it is.
     """
     rows = []
@@ -153,7 +154,8 @@ def run(
         for name, method in methods.items():
             begun = time.process_time()
             chosen = tune(method, fold.nested, trials=trials, metric=metric, k=k) if method.knobs else {}
-            scores = evaluate({name: method.fit(fold.outer, **chosen)}, fold.outer, k=k, bands=bands)
+            scorer = {name: method.fit(fold.outer, **chosen)}
+            scores = evaluate(scorer, fold.outer, k=k, bands=bands, recall_at=recall_at)
             told_setting = ", ".join(f"{knob} {number:.3g}" for knob, number in chosen.items())
             rows.append(scores.assign(setting=told_setting, seconds=time.process_time() - begun))
     return pd.concat(rows, ignore_index=True)

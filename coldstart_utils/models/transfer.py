@@ -68,7 +68,11 @@ class Transfer:
         """Return the joint kernel [items, items] for a spread (None: the sum) and weights of blocks (else 1)."""
         if not self.kernels:
             raise ColdstartError("Transfer: expected the kernel of at least one block, got none")
-        K = sum(np.float32(weights.get(name, 1.0)) * block for name, block in self.kernels.items())
+        names = iter(self.kernels)
+        first = next(names)
+        K = np.float32(weights.get(first, 1.0)) * self.kernels[first]
+        for name in names:
+            K += np.float32(weights.get(name, 1.0)) * self.kernels[name]
         return K if spread is None else product_kernel(K, spread)
 
     def fit(
