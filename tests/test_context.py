@@ -94,7 +94,10 @@ def test_movielens_gives_every_block(ml100k):
 @pytest.mark.parametrize(
     "item, names",
     [
-        ("item_id:token|plot:token_seq\ni1|Two cops\ni2|One cop\n", ["title words", "title vector", "text vector", "all words"]),
+        (
+            "item_id:token|plot:token_seq\ni1|Two cops\ni2|One cop\n",
+            ["title words", "title vector", "text vector", "all words"],
+        ),
         (
             "item_id:token|title:token|genres:token\ni1|Heat|Crime\ni2|Casino|Crime\n",
             ["title words", "title vector", "text vector", "all words", "genres"],

@@ -124,7 +124,22 @@ def test_mmr_takes_the_best_and_then_what_is_unlike_it():
         ranking.mmr(scores, alike, 2, 2)
 
 
-def test_lists_become_scores_that_rank_them_first():
-    lists = np.array([[3, 1], [0, 2]])
-    order = np.argsort(-ranking.from_lists(lists, 4), axis=1, kind="stable")
-    assert order[:, :2].tolist() == lists.tolist()
+def test_a_diversified_scorer_ranks_the_list_of_mmr_first(split):
+    scores, alike = np.random.default_rng(1).random(MATRIX.shape), np.corrcoef(MATRIX.toarray().T)
+    lists = ranking.mmr(scores[:, split.candidates], alike[np.ix_(split.candidates, split.candidates)], 3, 0.4)
+    scorer = ranking.diversified(ranking.from_matrix(scores), alike, 3, 0.4)
+    order = np.argsort(-scorer(np.arange(40), split.candidates), axis=1, kind="stable")
+    assert (order[:, :3] == lists).all()
+
+
+def test_the_second_stage_ranks_what_the_first_picked():
+    first, second = ranking.from_items(np.array([3.0, 2, 1, 0])), ranking.from_items(np.array([0.0, 5, -9, 9]))
+    scorer = ranking.two_stages(first, second, 3)
+    assert np.argsort(-scorer(np.arange(2), np.arange(4)), axis=1).tolist() == [[1, 0, 2, 3]] * 2
+    all_picked = ranking.two_stages(first, second, 99)(np.arange(2), np.arange(4))
+    assert (all_picked == [[0, 5, -9, 9]] * 2).all()
+
+
+def test_the_oracle_orders_by_what_is_chosen(split):
+    wanted = split.test.toarray().sum(axis=0)[split.candidates]
+    assert (ranking.oracle_popularity(split)(split.users, split.candidates) == wanted).all()

@@ -8,7 +8,7 @@ from scipy import sparse, stats
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.measure import ranking, study
 from coldstart_utils.models.content import block_kernels
-from coldstart_utils.models.transfer import Neighbours, Transfer, teacher_scores
+from coldstart_utils.models.transfer import LateFusion, Neighbours, Transfer, teacher_scores
 
 ANY = np.random.default_rng(0)
 TASTE, KIND = ANY.random((60, 3)), np.eye(3)[ANY.integers(3, size=50)]
@@ -136,6 +136,16 @@ def test_a_block_of_weight_zero_is_not_there_and_an_unknown_teacher_is_refused()
         Transfer({}).fit(split, reg=1.0)
 
 
+def test_late_fusion_joins_the_scores_of_one_bridge_a_block():
+    split = study.item_folds(MATRIX, 5)[0].outer
+    K = block_kernels({"kind": KIND, "noise": ANY.random((50, 4))})
+    each = [Transfer({name: K[name]}).fit(split, reg=2.0)(split.users, split.candidates) for name in K]
+    for join, expected in (("sum", each[0] + each[1]), ("max", np.maximum(*each))):
+        found = LateFusion(K, join).fit(split, reg=2.0)(split.users, split.candidates)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert set(LateFusion(K).knobs) == {"reg"}
+
+
 # --- Comparing -------------------------------------------------------------------------------------------------------
 
 
@@ -184,6 +194,18 @@ def test_a_claim_must_survive_all_claims_of_its_table():
     assert 1 <= table["better"].sum() < alone
 
 
+def test_questions_are_pairs_and_correct_each_other():
+    rng = np.random.default_rng(2)
+    base = rng.normal(size=60)
+    results = frame({"a": base, "b": base + rng.normal(0.5, 1, 60), "c": base + rng.normal(0.3, 1, 60)}, folds=1)
+    pairs = {"b?": ("b", "a"), "c?": ("c", "a"), "b or c?": ("b", "c"), "no data": ("d", "a")}
+    table = study.questions(results, pairs, unit="user")
+    alone = study.compare(results[results["model"].isin(["a", "c"])], "a", unit="user").loc["c"]
+    assert list(table.index) == ["b?", "c?", "b or c?"]
+    assert table.p["c?"] == alone["p"] and table.difference["c?"] == alone["difference"]
+    assert table.answer.tolist() == ["Yes" if p < 0.05 else "Not shown" for p in study.holm(table["p"].to_numpy())]
+
+
 def test_a_model_meets_the_baseline_on_the_folds_that_both_ran():
     whole = frame({"base": np.array([0.1, 0.3, 0.2]), "full": np.array([0.2, 0.4, 0.3])})
     later = pd.DataFrame({"model": "late", "fold": 1, "user": range(3), "ndcg": np.array([0.3, 0.3, 0.3])})
@@ -210,3 +232,19 @@ def test_unknown_names_are_refused(wrong):
 )
 def test_numbers_are_told_with_sign_and_without_minus_zero(number, text):
     assert study.signed(number) == text
+
+
+def test_a_table_is_listed_without_its_baseline():
+    table = study.compare(frame({"base": np.full(9, 0.1), "other": np.full(9, 0.15)}, folds=1), "base", unit="user")
+    assert study.listed(table) == "other 0.150, +.050 (+.050 to +.050)"
+
+
+def test_what_is_shown_is_said_in_words():
+    rng = np.random.default_rng(3)
+    base = rng.normal(size=40)
+    results = frame(
+        {"base": base, "up": base + 1 + rng.normal(0, 0.1, 40), "same": base + rng.normal(0, 1, 40)}, folds=1
+    )
+    table = study.compare(results, "base", unit="user")
+    assert study.shown(table) == f"shown to be better: up {table.told['up']}"
+    assert study.shown(table.loc[["base", "same"]]) == "none is shown to differ"

@@ -33,6 +33,11 @@ def from_factors(U: Array, V: Array) -> Scorer:
     return lambda users, items: U[users] @ V[items].T
 
 
+def oracle_popularity(split: Split) -> Scorer:
+    """Return the scorer that cheats: one list for all, ordered by how many users choose each item in the test."""
+    return from_items(np.asarray(split.test.sum(axis=0)).ravel())
+
+
 def evaluate(
     scorers: Mapping[str, Scorer],
     split: Split,
@@ -107,11 +112,26 @@ def mmr(scores: Array, alike: Array, k: int, diversity: float) -> Array:
     return np.take_along_axis(pool, np.stack(chosen, axis=1), axis=1)
 
 
-def from_lists(lists: Array, n_items: int) -> Array:
-    """Return scores [users, n_items] that rank the items of each row of `lists` [users, k] first, in their order."""
-    users, k = lists.shape
-    scores = np.zeros((users, n_items))
-    scores[np.arange(users)[:, None], lists] = np.arange(k, 0, -1)
+def diversified(scorer: Scorer, alike: Array, k: int, diversity: float) -> Scorer:
+    """Return the scorer that ranks the list of `mmr` first, in its order; `alike` [all items, all items]."""
+
+    def scores(users: Array, items: Array) -> Array:
+        lists = mmr(scorer(users, items), alike[np.ix_(items, items)], k, diversity)
+        result = np.zeros((len(users), len(items)))
+        result[np.arange(len(users))[:, None], lists] = np.arange(lists.shape[1], 0, -1)
+        return result
+
+    return scores
+
+
+def two_stages(first: Scorer, second: Scorer, candidates: int) -> Scorer:
+    """Return the scorer that lets `first` pick as many `candidates` for each user, and ranks those by `second`."""
+
+    def scores(users: Array, items: Array) -> Array:
+        picked, ranked = first(users, items), second(users, items)
+        last = np.sort(picked, axis=1)[:, [-min(candidates, len(items))]]
+        return np.where(picked >= last, ranked, ranked - np.ptp(ranked) - 1)
+
     return scores
 
 

@@ -87,6 +87,28 @@ class Transfer:
 
 
 @dataclass(frozen=True, eq=False)
+class LateFusion:
+    """One `Transfer` for each block, whose scores are joined: 'sum' adds them, 'max' takes the largest.
+
+    `kernels` as in `Transfer`. All blocks share one penalty.
+    """
+
+    kernels: Mapping[str, Array]
+    join: str = "sum"
+
+    @property
+    def knobs(self) -> dict[str, float]:
+        """Return where the search for the penalty starts."""
+        return {"reg": 10.0}
+
+    def fit(self, split: Split, *, reg: float) -> Callable[[Array, Array], Array]:
+        """Return the scorer (users, items) → [users, items] of items that `split.train` knows nothing about."""
+        join = {"sum": np.add, "max": np.maximum}[self.join]
+        towers = [Transfer({name: block}).fit(split, reg=reg) for name, block in self.kernels.items()]
+        return lambda users, items: join.reduce([tower(users, items) for tower in towers])
+
+
+@dataclass(frozen=True, eq=False)
 class Neighbours:
     """Scores of new items by the known items most like them in content: the rival that learns nothing.
 
