@@ -64,7 +64,7 @@ def test_a_waterfall_goes_from_mean_to_mean():
     ax = plotting.waterfall(frame, {"ceiling": 0.5}, title="t", xlabel="x").axes[0]
     bars = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches]
     np.testing.assert_allclose(bars, [(0, 0.3), (0.3, 0.4), (0.4, 0.35)])
-    assert [text.get_text() for text in ax.texts] == ["0.300", "0.400 (+0.100)", "0.350 (-0.050)", "ceiling"]
+    assert [text.get_text() for text in ax.texts] == ["0.300", "0.400 (+.100)", "0.350 (−.050)", "ceiling"]
     assert ax.get_xlim()[0] < 0.3 and ax.get_xlim()[1] > 0.5
 
 

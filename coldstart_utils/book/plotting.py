@@ -130,7 +130,7 @@ def waterfall(frame: pd.DataFrame, marks: Mapping[str, float], *, title: str, xl
     fig, ax = figure(height=0.46 * len(frame) + 1.5)
     for y, (start, row) in enumerate(zip([0.0, *frame["mean"]], frame.itertuples())):
         ax.barh(y, row.mean - start, left=start, height=0.62, color=SKY if y and row.mean >= start else FAINT, lw=0)
-        text = f"{row.mean:.3f}" + (f" ({row.mean - start:+.3f})" if y else "")
+        text = f"{row.mean:.3f}" + (f" ({signed(row.mean - start)})" if y else "")
         ax.text(1.01, y, text, transform=ax.get_yaxis_transform(), va="center", fontsize=9, color=INK)
         ax.plot([row.low, row.high], [y, y], color=ORANGE, lw=2, solid_capstyle="round")
         ax.plot(row.alone, y, "o", color=ORANGE, ms=5)
