@@ -21,6 +21,7 @@ from coldstart_utils.catalogue.atomic import read_atomic
 from coldstart_utils.catalogue.dataset import liked_pairs
 from coldstart_utils.catalogue.features import (
     HINDSIGHT_RELATIONS,
+    fact_counts,
     graph_features,
     idf,
     item_texts,
@@ -440,9 +441,17 @@ def test_graph_features_are_facts_that_films_share(write_atomic, facts, shared):
     assert (features @ features.T).toarray().tolist() == shared
 
 
+def test_facts_are_counted_by_relation_and_side_without_hindsight(write_atomic):
+    kg = f"{KG}m1|film.film.award_won|a1\nm1|film.director|p2\n"
+    shop = read_atomic(write_atomic(inter=INTER, item=ITEM, kg=kg, link=LINK))
+    # The director stands at the head of no fact here; the sequel's two films stand on its two sides.
+    assert fact_counts(shop).tolist() == [[2, 0, 1, 0], [1, 0, 0, 1]]
+
+
 def test_without_a_graph_there_are_no_facts(write_atomic):
     features = graph_features(read_atomic(write_atomic(inter=INTER, item=ITEM)))
     assert features.shape[0] == 2 and features.nnz == 0
+    assert fact_counts(read_atomic(write_atomic(inter=INTER, item=ITEM))).shape == (2, 0)
 
 
 @pytest.mark.parametrize("relation", ["film.film.award_won", "film.film.award_nomination"])

@@ -73,7 +73,7 @@ class Lengths:
 def test_movielens_gives_every_block(ml100k):
     films, bare = attach_expansion(ml100k), content_blocks(ml100k, Lengths())
     blocks = content_blocks(films, Lengths())
-    assert list(bare) == ["title words", "title vector", "text vector", "genres", "year", "graph"]
+    assert list(bare) == ["title words", "title vector", "text vector", "all words", "genres", "year", "graph"]
     assert set(blocks) - set(bare) == {
         "synopsis vector",
         "keywords vector",
@@ -94,14 +94,17 @@ def test_movielens_gives_every_block(ml100k):
 @pytest.mark.parametrize(
     "item, names",
     [
-        ("item_id:token|plot:token_seq\ni1|Two cops\ni2|One cop\n", ["title words", "title vector", "text vector"]),
+        (
+            "item_id:token|plot:token_seq\ni1|Two cops\ni2|One cop\n",
+            ["title words", "title vector", "text vector", "all words"],
+        ),
         (
             "item_id:token|title:token|genres:token\ni1|Heat|Crime\ni2|Casino|Crime\n",
-            ["title words", "title vector", "text vector", "genres"],
+            ["title words", "title vector", "text vector", "all words", "genres"],
         ),
         (
             "item_id:token|synopsis:token_seq\ni1|Two cops\ni2|One cop\n",
-            ["title words", "title vector", "text vector"],
+            ["title words", "title vector", "text vector", "all words"],
         ),
     ],
 )

@@ -64,7 +64,7 @@ def test_a_waterfall_goes_from_mean_to_mean():
     ax = plotting.waterfall(frame, {"ceiling": 0.5}, title="t", xlabel="x").axes[0]
     bars = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches]
     np.testing.assert_allclose(bars, [(0, 0.3), (0.3, 0.4), (0.4, 0.35)])
-    assert [text.get_text() for text in ax.texts] == ["0.300", "0.400 (+0.100)", "0.350 (-0.050)", "ceiling"]
+    assert [text.get_text() for text in ax.texts] == ["0.300", "0.400 (+.100)", "0.350 (−.050)", "ceiling"]
     assert ax.get_xlim()[0] < 0.3 and ax.get_xlim()[1] > 0.5
 
 
@@ -213,6 +213,18 @@ def test_gains_leave_the_baseline_out_sort_and_grey_what_is_not_shown():
     assert [text.get_text() for text in ax.get_yticklabels()] == ["b", "a"]
     assert [text.get_color() for text in ax.texts] == [palette.BLUE, palette.GREY]
     assert "95 % interval, 5 folds" in ax.get_xlabel() and "base" in ax.get_xlabel()
+
+
+def test_gains_that_are_all_positive_still_show_zero_signs_and_a_common_reach():
+    table = pd.DataFrame(
+        {
+            "model": ["base", "a"], "baseline": "base", "difference": [0, 0.1], "diff_low": [0, 0.05],
+            "diff_high": [0, 0.15], "better": [False, True], "worse": False, "unit": "fold", "n": 5,
+        }
+    )  # fmt: skip
+    ax = plotting.gains(table, title="t", metric="NDCG", reach=0.3).axes[0]
+    assert any(np.allclose(line.get_xdata(), 0) for line in ax.lines)
+    assert ax.texts[0].get_text() == "+.100" and ax.get_xlim() == (-0.3, 0.3)
 
 
 def test_bars_and_predictions_name_what_they_show():

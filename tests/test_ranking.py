@@ -104,3 +104,42 @@ def test_factors_score_by_their_product():
     U, V = ANY.standard_normal((40, 3)), ANY.standard_normal((30, 3))
     users, items = np.array([4, 1]), np.array([7, 0, 9])
     np.testing.assert_allclose(ranking.from_factors(U, V)(users, items), (U @ V.T)[np.ix_(users, items)])
+
+
+def test_recall_at_other_lengths_is_that_of_a_longer_list(split):
+    scorers = {"any": ranking.from_matrix(np.random.default_rng(1).random(MATRIX.shape))}
+    found = ranking.evaluate(scorers, split, k=3, recall_at=(2, 5, 1000))
+    assert (found["recall@5"] == ranking.evaluate(scorers, split, k=5)["recall"]).all()
+    assert (found["recall@2"] <= found["recall"]).all() and (found["recall@1000"] == 1).all()
+    pd.testing.assert_series_equal(found["ndcg"], ranking.evaluate(scorers, split, k=3)["ndcg"])
+
+
+def test_mmr_takes_the_best_and_then_what_is_unlike_it():
+    scores = np.array([[1.0, 0.9, 0.5, 0.1, 0.0], [0.0, -np.inf, 1.0, 0.2, 0.9]])
+    alike = np.eye(5)
+    alike[0, 1] = alike[1, 0] = 1  # the first two are twins
+    assert ranking.mmr(scores, alike, 2, 0.0).tolist() == [[0, 1], [2, 4]]
+    assert ranking.mmr(scores, alike, 2, 0.5).tolist() == [[0, 2], [2, 4]]
+    with pytest.raises(ColdstartError, match="diversity of 0 to 1, got 2"):
+        ranking.mmr(scores, alike, 2, 2)
+
+
+def test_a_diversified_scorer_ranks_the_list_of_mmr_first(split):
+    scores, alike = np.random.default_rng(1).random(MATRIX.shape), np.corrcoef(MATRIX.toarray().T)
+    lists = ranking.mmr(scores[:, split.candidates], alike[np.ix_(split.candidates, split.candidates)], 3, 0.4)
+    scorer = ranking.diversified(ranking.from_matrix(scores), alike, 3, 0.4)
+    order = np.argsort(-scorer(np.arange(40), split.candidates), axis=1, kind="stable")
+    assert (order[:, :3] == lists).all()
+
+
+def test_the_second_stage_ranks_what_the_first_picked():
+    first, second = ranking.from_items(np.array([3.0, 2, 1, 0])), ranking.from_items(np.array([0.0, 5, -9, 9]))
+    scorer = ranking.two_stages(first, second, 3)
+    assert np.argsort(-scorer(np.arange(2), np.arange(4)), axis=1).tolist() == [[1, 0, 2, 3]] * 2
+    all_picked = ranking.two_stages(first, second, 99)(np.arange(2), np.arange(4))
+    assert (all_picked == [[0, 5, -9, 9]] * 2).all()
+
+
+def test_the_oracle_orders_by_what_is_chosen(split):
+    wanted = split.test.toarray().sum(axis=0)[split.candidates]
+    assert (ranking.oracle_popularity(split)(split.users, split.candidates) == wanted).all()

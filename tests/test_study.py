@@ -8,7 +8,7 @@ from scipy import sparse, stats
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.measure import ranking, study
 from coldstart_utils.models.content import block_kernels
-from coldstart_utils.models.transfer import Neighbours, Transfer, teacher_scores
+from coldstart_utils.models.transfer import LateFusion, Neighbours, Transfer, teacher_scores
 
 ANY = np.random.default_rng(0)
 TASTE, KIND = ANY.random((60, 3)), np.eye(3)[ANY.integers(3, size=50)]
@@ -134,6 +134,16 @@ def test_a_block_of_weight_zero_is_not_there_and_an_unknown_teacher_is_refused()
         Transfer(K, teacher="BPR").fit(split, reg=1.0)
     with pytest.raises(ColdstartError, match="at least one block"):
         Transfer({}).fit(split, reg=1.0)
+
+
+def test_late_fusion_joins_the_scores_of_one_bridge_a_block():
+    split = study.item_folds(MATRIX, 5)[0].outer
+    K = block_kernels({"kind": KIND, "noise": ANY.random((50, 4))})
+    each = [Transfer({name: K[name]}).fit(split, reg=2.0)(split.users, split.candidates) for name in K]
+    for join, expected in (("sum", each[0] + each[1]), ("max", np.maximum(*each))):
+        found = LateFusion(K, join).fit(split, reg=2.0)(split.users, split.candidates)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert set(LateFusion(K).knobs) == {"reg"}
 
 
 # --- Comparing -------------------------------------------------------------------------------------------------------
@@ -263,3 +273,14 @@ def test_joint_folds_rank_new_and_known_items_in_one_list():
 def test_choice_folds_refuse_what_cannot_be_dealt_out():
     with pytest.raises(ColdstartError, match="warm_parts"):
         study.choice_folds(MATRIX, 1)
+
+
+def test_what_is_shown_is_said_in_words():
+    rng = np.random.default_rng(3)
+    base = rng.normal(size=40)
+    results = frame(
+        {"base": base, "up": base + 1 + rng.normal(0, 0.1, 40), "same": base + rng.normal(0, 1, 40)}, folds=1
+    )
+    table = study.compare(results, "base", unit="user")
+    assert study.shown(table) == f"shown to be better: up {table.told['up']}"
+    assert study.shown(table.loc[["base", "same"]]) == "none is shown to differ"

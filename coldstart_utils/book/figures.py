@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from ..ground import figures_dir, versions, written_aside
 from ..palette import png, shown_width
+from .plotting import gains
 from .record import Run
 
 
@@ -24,6 +25,17 @@ def show(run: Run, name: str, figure: Figure, data: pd.DataFrame, *, alt: str) -
     from IPython.display import display
 
     display(save_figure(figure, name, data, run, alt=alt))
+
+
+def show_gains(run: Run, name: str, table: pd.DataFrame, title: str, *, metric: str, reach: float = 0.0) -> None:
+    """Draw the differences of a `study.compare` table by `plotting.gains`; display and keep the figure."""
+    show(
+        run,
+        name,
+        gains(table, title=title, metric=metric, reach=reach),
+        table,
+        alt=f"{title}: differences in {metric}.",
+    )
 
 
 def save_figure(fig: Figure, name: str, data: pd.DataFrame, run: Run, *, alt: str) -> Any:

@@ -22,12 +22,13 @@ Array = np.ndarray
 
 def intervals(
     frame: pd.DataFrame, *, title: str, xlabel: str, highlight: Sequence[str] = (), faded: Sequence[str] = (),
-    panels: str | None = None,
+    panels: str | None = None, signs: bool | None = None,
 ) -> Figure:  # fmt: skip
     """Return dots with 95 % intervals, one row per model in the order of the frame (`model`, `mean`, `low`, `high`).
 
     `highlight` is drawn in orange, `faded` (a ceiling that cheats, a floor) in grey; each dot carries its value. Each
-    value of the column `panels` gets axes of its own, with the same models down.
+    value of the column `panels` gets axes of its own, with the same models down. `signs` draws the line of zero and
+    writes plus signs, as differences need (None: where an interval goes below zero).
     """
     parts = dict(list(frame.groupby(panels, sort=False))) if panels else {"": frame}
     models = list(dict.fromkeys(frame["model"]) if panels else frame["model"])
@@ -36,7 +37,7 @@ def intervals(
     )
     for ax, (name, part) in zip(axes[0], parts.items()):
         rows = part["model"].map(models.index) if panels else range(len(part))
-        _dots(ax, part, rows, highlight, faded)
+        _dots(ax, part, rows, highlight, faded, signs)
         low, high = min(0, *part["low"]), max(0, *part["high"])
         # Room for the values beside the dots, of which narrow axes need more.
         room = (0.42 if panels else 0.14) * (high - low)
@@ -50,12 +51,13 @@ def intervals(
 
 def gains(
     table: pd.DataFrame, *, title: str, metric: str, highlight: Sequence[str] = (), sort: bool = True,
-    panels: str | None = None,
+    panels: str | None = None, reach: float = 0.0,
 ) -> Figure:  # fmt: skip
     """Return the differences of a `study.compare` table as dots with intervals, the largest first; no baseline row.
 
-    Orange marks the `highlight`; grey those that Holm's correction does not show to differ. `metric` labels the axis.
-    Each value of the column `panels` gets axes of its own, on one scale, with the models in the order of the first.
+    Orange marks the `highlight`; grey those that Holm's correction does not show to differ. `metric` labels the axis,
+    which goes at least from −`reach` to +`reach`, so that figures with the same reach can be compared by eye. Each
+    value of the column `panels` gets axes of its own, on one scale, with the models in the order of the first.
     """
     rows = table[(table["model"] != table["baseline"]) & np.isfinite(table["diff_low"])]
     rows = rows.sort_values("difference", ascending=False, kind="stable") if sort else rows
@@ -67,10 +69,10 @@ def gains(
     xlabel = f"difference in {metric} to “{against}” (95 % interval, {n} {unit}s)\ngrey: not shown to differ"
     if panels:
         xlabel = f"difference in {metric} to “{against}”\n(95 % interval; grey: not shown to differ)"
-    fig = intervals(drawn, title=title, xlabel=xlabel, highlight=highlight, panels=panels)
-    reach = np.array([ax.get_xlim() for ax in fig.axes])
+    fig = intervals(drawn, title=title, xlabel=xlabel, highlight=highlight, panels=panels, signs=True)
+    ends = np.array([(-reach, reach), *(ax.get_xlim() for ax in fig.axes)])
     for ax in fig.axes:
-        ax.set_xlim(reach[:, 0].min(), reach[:, 1].max())
+        ax.set_xlim(ends[:, 0].min(), ends[:, 1].max())
     return fig
 
 
@@ -112,8 +114,10 @@ def predicted_against_true(
     return fig
 
 
-def _dots(ax: Any, frame: pd.DataFrame, rows: Any, highlight: Sequence[str], faded: Sequence[str]) -> None:
-    below = min(frame["low"]) < 0
+def _dots(
+    ax: Any, frame: pd.DataFrame, rows: Any, highlight: Sequence[str], faded: Sequence[str], signs: bool | None
+) -> None:
+    below = min(frame["low"]) < 0 if signs is None else signs
     for y, row in zip(rows, frame.itertuples()):
         grey = row.model in faded or getattr(row, "unclear", False)
         colour = GREY if grey else ORANGE if row.model in highlight else BLUE
@@ -139,7 +143,7 @@ def waterfall(frame: pd.DataFrame, marks: Mapping[str, float], *, title: str, xl
     fig, ax = figure(height=0.46 * len(frame) + 1.5)
     for y, (start, row) in enumerate(zip([0.0, *frame["mean"]], frame.itertuples())):
         ax.barh(y, row.mean - start, left=start, height=0.62, color=SKY if y and row.mean >= start else FAINT, lw=0)
-        text = f"{row.mean:.3f}" + (f" ({row.mean - start:+.3f})" if y else "")
+        text = f"{row.mean:.3f}" + (f" ({signed(row.mean - start)})" if y else "")
         ax.text(1.01, y, text, transform=ax.get_yaxis_transform(), va="center", fontsize=9, color=INK)
         ax.plot([row.low, row.high], [y, y], color=ORANGE, lw=2, solid_capstyle="round")
         ax.plot(row.alone, y, "o", color=ORANGE, ms=5)

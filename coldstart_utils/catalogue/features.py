@@ -97,6 +97,18 @@ def graph_features(dataset: Dataset, *, hindsight: bool = False) -> sparse.csr_m
     return sparse.csr_matrix((np.ones(len(table)), (table["item"].to_numpy(int), codes)), shape=shape)
 
 
+def fact_counts(dataset: Dataset) -> np.ndarray:
+    """Return how many facts of each kind the knowledge graph has of each item [items, kinds], none of them hindsight.
+
+    A kind is a relation and the side of it on which the item stands.
+    """
+    triples = dataset.triples[~dataset.triples["relation"].isin(HINDSIGHT_RELATIONS)]
+    entity_of = dataset.links.drop_duplicates("item").set_index("item")["entity"].reindex(range(dataset.n_items))
+    kinds = [part[side] for _, part in triples.groupby("relation") for side in ("head", "tail")]
+    counted = [entity_of.map(entities.value_counts()).fillna(0) for entities in kinds]
+    return np.column_stack(counted) if counted else np.zeros((dataset.n_items, 0))
+
+
 def related(dataset: Dataset, title: str, relation: str) -> list[str]:
     """Return the titles that the graph joins to `title` by `relation`, such as 'film.film.sequel'."""
     names = dataset.items["title"]

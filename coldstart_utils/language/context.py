@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -51,18 +51,20 @@ def history_vectors(interactions: sparse.csr_matrix, item_vectors: Array) -> Arr
 def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | sparse.csr_matrix]:
     """Return the blocks of item features [items, d] that this catalogue allows, by name.
 
-    'title words' (TF-IDF) and 'title vector' (both of all text where there is no title), 'text vector' (all text but
-    the generated), 'genres', 'year', 'graph', and from generated columns 'synopsis vector', 'keywords vector',
-    'people', 'generated words', 'one long vector' (all in one text). Raises ColdstartError if the items have no text.
+    'title words' (TF-IDF) and 'title vector' (both of all text where there is no title), 'text vector' and 'all words'
+    (TF-IDF; both of all text but the generated), 'genres', 'year', 'graph', and from generated columns 'synopsis
+    vector', 'keywords vector', 'people', 'generated words', 'one long vector' (all in one text). Raises ColdstartError
+    if the items have no text.
     """
     # A catalogue of one's own may have a column called 'synopsis' or 'keywords'; only the expansion has all four.
     expanded = set(GENERATED) <= set(dataset.items.columns)
     columns = [c for c in dataset.items.columns if not (expanded and c in GENERATED)]
     title = item_texts(dataset, ["title"])
     blocks: dict[str, Array | sparse.csr_matrix] = {
-        "title words": _tfidf(title),
+        "title words": tfidf(title),
         "title vector": encoder.encode(title),
         "text vector": encoder.encode(item_texts(dataset, columns)),
+        "all words": tfidf(item_texts(dataset, columns)),
     }
     blocks |= {name: token_features(dataset, [name]) for name in ("genres", "year") if name in columns}
     if len(dataset.triples):
@@ -73,13 +75,17 @@ def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | 
             "synopsis vector": encoder.encode(synopsis),
             "keywords vector": encoder.encode(keywords),
             "people": idf(token_features(dataset, ["people", "origin"], "; ")),
-            "generated words": _tfidf([f"{s} {k}" for s, k in zip(synopsis, keywords)]),
+            "generated words": tfidf([f"{s} {k}" for s, k in zip(synopsis, keywords)]),
             "one long vector": encoder.encode(item_texts(dataset)),
         }
     return blocks
 
 
-def _tfidf(texts: list[str]) -> sparse.csr_matrix:
+def tfidf(texts: Sequence[str]) -> sparse.csr_matrix:
+    """Return texts × words, (1 + ln count)·(1 + ln((1 + n)/(1 + texts with the word))), rows of length 1.
+
+    The words of a text count, its order does not (Spärck Jones 1972). Raises ValueError if no text has a word.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     return sparse.csr_matrix(TfidfVectorizer(sublinear_tf=True, token_pattern=r"\w+").fit_transform(texts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -33,16 +33,26 @@ def from_factors(U: Array, V: Array) -> Scorer:
     return lambda users, items: U[users] @ V[items].T
 
 
+def oracle_popularity(split: Split) -> Scorer:
+    """Return the scorer that cheats: one list for all, ordered by how many users choose each item in the test."""
+    return from_items(np.asarray(split.test.sum(axis=0)).ravel())
+
+
 def evaluate(
-    scorers: Mapping[str, Scorer], split: Split, *, k: int = 20, bands: Mapping[str, Array] | None = None
+    scorers: Mapping[str, Scorer],
+    split: Split,
+    *,
+    k: int = 20,
+    bands: Mapping[str, Array] | None = None,
+    recall_at: Sequence[int] = (),
 ) -> pd.DataFrame:
     """Return one row per model and tested user: model, fold, user, and recall, precision, f1, ndcg, mrr, hit_rate at k.
 
     All candidates are ranked (never a sample of negatives), less those the user is known to have chosen.
     `tail_recall` is recall of the less popular half of the tested items, NaN for users who want none of them; so is
     `recall <name>` for each of the `bands` (name → items). `novelty` is the mean of −log2 p of the list, bits. It and
-    the tail count test interactions: cold items have no others. Raises ColdstartError for scores of a wrong shape or
-    not finite.
+    the tail count test interactions: cold items have no others. `recall@n` is the recall of a list of each other length
+    n in `recall_at`. Raises ColdstartError for scores of a wrong shape or not finite.
     """
     users, candidates = split.users, split.candidates
     relevant = sparse.csr_matrix(split.test[users][:, candidates])
@@ -52,11 +62,13 @@ def evaluate(
     parts |= {f"recall {name}": np.isin(candidates, items) for name, items in (bands or {}).items()}
     wanted = {name: np.asarray(relevant.astype(bool)[:, part].sum(axis=1)).ravel() for name, part in parts.items()}
     known = (split.train + split.support)[users][:, candidates].tocoo()
-    k = min(k, len(candidates))
+    k, deepest = min(k, len(candidates)), min(max(k, *recall_at, 0), len(candidates))
     frames = []
     for name, scorer in scorers.items():
-        ranked = metrics.top_k(_scores(name, scorer, users, candidates, known), k)
+        ranked = metrics.top_k(_scores(name, scorer, users, candidates, known), deepest)
         hits = metrics.hit_matrix(ranked, relevant)
+        of_lengths = {f"recall@{n}": metrics.recall_at_k(hits, n_relevant, n) for n in recall_at}
+        ranked, hits = ranked[:, :k], hits[:, :k]
         by_part = {name: metrics.recall_at_k(hits & part[ranked], wanted[name], k) for name, part in parts.items()}
         frames.append(
             pd.DataFrame(
@@ -71,11 +83,56 @@ def evaluate(
                     "mrr": metrics.mrr_at_k(hits, k),
                     "hit_rate": metrics.hit_rate_at_k(hits, k),
                     **{name: np.where(wanted[name] > 0, values, np.nan) for name, values in by_part.items()},
+                    **of_lengths,
                     "novelty": metrics.novelty(ranked, popularity),
                 }
             )
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def mmr(scores: Array, alike: Array, k: int, diversity: float) -> Array:
+    """Return lists [users, k] by maximal marginal relevance (Carbonell & Goldstein 1998): good and unlike each other.
+
+    Place by place enters the item with the largest (1 − diversity)·score − diversity·(similarity to the nearest item in
+    the list). Only the 3k best of each user may enter; their `scores` [users, items] are scaled to 0 … 1, and −inf bars
+    an item. `alike` [items, items] are similarities. Raises ColdstartError for a diversity outside 0 … 1.
+    """
+    if not 0 <= diversity <= 1:
+        raise ColdstartError(f"mmr: expected a diversity of 0 to 1, got {diversity!r}")
+    pool = metrics.top_k(scores, min(3 * k, int(np.isfinite(scores).sum(axis=1).min())))
+    rows, worth = np.arange(len(pool)), np.take_along_axis(scores, pool, 1)
+    worth = (1 - diversity) * (worth - worth[:, -1:]) / np.maximum(worth[:, :1] - worth[:, -1:], 1e-12)
+    between = alike[pool[:, :, None], pool[:, None]]
+    nearest, chosen = np.zeros(pool.shape), []
+    for _ in range(min(k, pool.shape[1])):
+        chosen.append(best := np.argmax(worth - diversity * nearest, axis=1))
+        worth[rows, best] = -np.inf
+        nearest = np.maximum(nearest, between[rows, best])
+    return np.take_along_axis(pool, np.stack(chosen, axis=1), axis=1)
+
+
+def diversified(scorer: Scorer, alike: Array, k: int, diversity: float) -> Scorer:
+    """Return the scorer that ranks the list of `mmr` first, in its order; `alike` [all items, all items]."""
+
+    def scores(users: Array, items: Array) -> Array:
+        lists = mmr(scorer(users, items), alike[np.ix_(items, items)], k, diversity)
+        result = np.zeros((len(users), len(items)))
+        result[np.arange(len(users))[:, None], lists] = np.arange(lists.shape[1], 0, -1)
+        return result
+
+    return scores
+
+
+def two_stages(first: Scorer, second: Scorer, candidates: int) -> Scorer:
+    """Return the scorer that lets `first` pick as many `candidates` for each user, and ranks those by `second`."""
+
+    def scores(users: Array, items: Array) -> Array:
+        picked, ranked = first(users, items), second(users, items)
+        last = np.sort(picked, axis=1)[:, [-min(candidates, len(items))]]
+        return np.where(picked >= last, ranked, ranked - np.ptp(ranked) - 1)
+
+    return scores
 
 
 def within_users(scorer: Scorer, pairs: pd.DataFrame) -> pd.DataFrame:

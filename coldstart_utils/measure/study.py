@@ -169,18 +169,20 @@ def run(
     metric: str = "ndcg",
     k: int = 20,
     bands: Mapping[str, Array] | None = None,
+    recall_at: Sequence[int] = (),
 ) -> pd.DataFrame:
     """Return the rows of `evaluate` for every method on every fold, each tuned by as many `trials` on nested splits.
 
-    Further columns: `setting`, the knobs that were chosen, as text, and `seconds` of processor time, tuning included.
-    A method without knobs is fitted as it is.
+    `bands` and `recall_at` go to `evaluate`. Further columns: `setting`, the knobs that were chosen, as text, and
+    `seconds` of processor time, tuning included. A method without knobs is fitted as it is.
     """
     rows = []
     for fold in tqdm(folds, desc="folds", delay=2, leave=False):
         for name, method in methods.items():
             begun = time.process_time()
             chosen = tune(method, fold.nested, trials=trials, metric=metric, k=k) if method.knobs else {}
-            scores = evaluate({name: method.fit(fold.outer, **chosen)}, fold.outer, k=k, bands=bands)
+            scorer = {name: method.fit(fold.outer, **chosen)}
+            scores = evaluate(scorer, fold.outer, k=k, bands=bands, recall_at=recall_at)
             told_setting = ", ".join(f"{knob} {number:.3g}" for knob, number in chosen.items())
             rows.append(scores.assign(setting=told_setting, seconds=time.process_time() - begun))
     return pd.concat(rows, ignore_index=True)
@@ -305,6 +307,15 @@ def listed(table: pd.DataFrame) -> str:
     """Return the rows of a `compare` table but the baseline as text, 'name 0.342, +.012 (+.010 to +.015); …'."""
     rows = [row for row in table.itertuples() if row.model != row.baseline]
     return "; ".join(f"{row.model} {row.mean:.3f}, {row.told}" for row in rows)
+
+
+def shown(table: pd.DataFrame) -> str:
+    """Return in words which rows of a `compare` table are shown to differ, with their differences."""
+    better, worse = (
+        ", ".join(f"{row.model} {row.told}" for row in table[table[side]].itertuples()) for side in ("better", "worse")
+    )
+    parts = [f"shown to be {side}: {rows}" for side, rows in (("better", better), ("worse", worse)) if rows]
+    return "; ".join(parts) or "none is shown to differ"
 
 
 def signed(number: float, digits: int = 3) -> str:

@@ -68,7 +68,11 @@ class Transfer:
         """Return the joint kernel [items, items] for a spread (None: the sum) and weights of blocks (else 1)."""
         if not self.kernels:
             raise ColdstartError("Transfer: expected the kernel of at least one block, got none")
-        K = sum(np.float32(weights.get(name, 1.0)) * block for name, block in self.kernels.items())
+        names = iter(self.kernels)
+        first = next(names)
+        K = np.float32(weights.get(first, 1.0)) * self.kernels[first]
+        for name in names:
+            K += np.float32(weights.get(name, 1.0)) * self.kernels[name]
         return K if spread is None else product_kernel(K, spread)
 
     def fit(
@@ -80,6 +84,28 @@ class Transfer:
         if own:
             taught = taught + np.float32(own) * teacher_scores(split, "choices")
         return lambda users, items: bridge(K, taught[users].T, warm, items, reg).T
+
+
+@dataclass(frozen=True, eq=False)
+class LateFusion:
+    """One `Transfer` for each block, whose scores are joined: 'sum' adds them, 'max' takes the largest.
+
+    `kernels` as in `Transfer`. All blocks share one penalty.
+    """
+
+    kernels: Mapping[str, Array]
+    join: str = "sum"
+
+    @property
+    def knobs(self) -> dict[str, float]:
+        """Return where the search for the penalty starts."""
+        return {"reg": 10.0}
+
+    def fit(self, split: Split, *, reg: float) -> Callable[[Array, Array], Array]:
+        """Return the scorer (users, items) → [users, items] of items that `split.train` knows nothing about."""
+        join = {"sum": np.add, "max": np.maximum}[self.join]
+        towers = [Transfer({name: block}).fit(split, reg=reg) for name, block in self.kernels.items()]
+        return lambda users, items: join.reduce([tower(users, items) for tower in towers])
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from ..catalogue import splits
-from ..measure import metrics
+from ..measure import metrics, ranking
 from ..models import longtail
 from .belief import TOP_K, _als, _belief
 
@@ -49,28 +49,12 @@ def _outcome(bench: SimpleNamespace, dials: tuple[float, ...]) -> tuple[Array, A
         text, fame, diversity, exploration = dials
         score = (1 - text) * bench.als + text * bench.text - fame * bench.fame
         score[bench.known] = -np.inf
-        lists = _apart(bench, score, diversity) if diversity else metrics.top_k(score, bench.k)
+        lists = ranking.mmr(score, bench.alike, bench.k, diversity) if diversity else metrics.top_k(score, bench.k)
         stray, chance = bench.strays
         lists = np.where((chance < exploration) & ~(stray[:, :, None] == lists[:, None]).any(axis=2), stray, lists)
         ndcg, measures = _measures(bench, lists)
         bench.seen[dials] = lists, ndcg, dict(zip(DIALS, dials)) | measures
     return bench.seen[dials]
-
-
-def _apart(bench: SimpleNamespace, score: Array, diversity: float) -> Array:
-    pool = metrics.top_k(score, min(3 * bench.k, int(np.isfinite(score).sum(axis=1).min())))
-    rows, alike, worth = (
-        np.arange(len(pool)),
-        bench.alike[pool[:, :, None], pool[:, None]],
-        np.take_along_axis(score, pool, 1),
-    )
-    worth = (1 - diversity) * (worth - worth[:, -1:]) / np.maximum(worth[:, :1] - worth[:, -1:], 1e-12)
-    nearest, chosen = np.zeros(pool.shape), []
-    for _ in range(bench.k):
-        chosen.append(best := np.argmax(worth - diversity * nearest, axis=1))
-        worth[rows, best] = -np.inf
-        nearest = np.maximum(nearest, alike[rows, best])
-    return np.take_along_axis(pool, np.stack(chosen, axis=1), axis=1)
 
 
 def _measures(bench: SimpleNamespace, lists: Array) -> tuple[Array, dict[str, float]]:
