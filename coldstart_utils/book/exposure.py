@@ -106,7 +106,7 @@ def audiences(points: pd.DataFrame) -> Figure:
 
 
 def offsets(points: pd.DataFrame, chosen: float) -> Figure:
-    """Return one line per `metric` (`mean`, `low`, `high`) over the offset (`dial`) of new items; `chosen` is marked."""
+    """Return one line per `metric` (`mean`, `low`, `high`) over the offset (`dial`) of new items, `chosen` marked."""
     fig = lines(
         points, x="dial", y="mean", by="metric", low="low", high="high", title="New and known items in one list",
         xlabel="offset added to the scores of new items", ylabel="NDCG, recall, or share of places",

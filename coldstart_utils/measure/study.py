@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -259,6 +260,7 @@ def _estimate(values: Array, unit: str, extra: float) -> tuple[float, float, flo
     return mean, float(low), float(high), p
 
 
+@lru_cache(maxsize=4)
 def _resampling(n: int, draws: int = 4000) -> Array:
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=draws) / n
 
