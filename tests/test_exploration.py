@@ -85,7 +85,7 @@ def test_an_audience_is_found_when_the_last_taker_it_needs_saw_the_item():
 @pytest.fixture(scope="module")
 def new_items():
     random = np.random.default_rng(3)
-    V = random.standard_normal((60, 3))
+    V = random.standard_normal((300, 3))
     X = sparse.csr_matrix((random.standard_normal((80, 3)) @ V.T > 0.8).astype(float))
     return splits.cold_items(X, 0), V @ V.T
 
@@ -102,7 +102,7 @@ def test_an_explorer_ranks_in_the_order_of_showing_and_is_a_method_of_a_study(ne
 
 def test_what_was_found_only_grows_and_a_prior_finds_sooner(new_items):
     split, K = new_items
-    informed, blind = (exploration.Explorer("greedy", K=kernel, visits=2).found(split, 12) for kernel in (K, None))
+    informed, blind = (exploration.Explorer("greedy", K=kernel, visits=2).found(split, 5) for kernel in (K, None))
     assert informed[0] == 0 and (np.diff(informed) >= 0).all() and informed[-1] <= 1
     assert informed.sum() > blind.sum()
     with pytest.raises(ColdstartError, match="no new item has 80 takers"):

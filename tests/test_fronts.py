@@ -72,10 +72,41 @@ def test_sweep_asks_test_and_nested_and_stops_where_the_budget_is_spent():
     def bands(split):
         return {"first": np.arange(15)}
 
-    rows = fronts.sweep(towards_chance, (0, 0.5, 1), folds, name="worse", bands=bands, k=5, until=0.05)
+    rows = fronts.sweep(towards_chance, (0, 0.5, 1), folds, name="worse", bands=bands, k=5, until=0.05, exposed=True)
     assert set(rows["fold"]) == {0, 1, 2}
     assert set(rows.loc[rows["asked"] == "test", "dial"]) == {0, 0.5, 1}
     assert rows.loc[rows["asked"] == "test", "places first"].between(0, 1).all()
     dials = rows[rows["asked"] == "nested"].groupby("fold")["dial"].nunique()
     lost = rows[(rows["asked"] == "nested") & (rows["dial"] == 0.5)].groupby("fold")["ndcg"].mean()
     assert all((dials[fold] == 2) == (lost[fold] < 0.95) for fold in dials.index)
+
+
+def test_what_a_dial_loses_is_a_share_of_its_start():
+    path = swept({0: 0.5, 1: 0.4})
+    assert fronts.loss_at(path, fronts.dial_at_loss(path, 0.1))["a"] == pytest.approx(0.1)
+    assert fronts.loss_at(path, fronts.dial_at_loss(path, 0.5))["a"] == pytest.approx(0.2)
+
+
+def test_along_the_dial_differences_are_to_its_start():
+    folds = pd.concat([swept({0: 0.5, 1: 0.45, 2: 0.4}), swept({0: 0.6, 1: 0.55, 2: 0.48}, fold=1)])
+    points = fronts.along(folds)
+    assert points["dial"].tolist() == [0, 1, 2]
+    assert points["difference"].tolist() == pytest.approx([0, -0.05, -0.11])
+    assert points["mean"].tolist() == pytest.approx([0.55, 0.5, 0.44])
+
+
+def test_a_band_is_better_only_if_folds_and_users_say_so():
+    random = np.random.default_rng(0)
+    rows = []
+    for fold in range(5):
+        for user in range(60):
+            base = random.random()
+            rows.append(("base", fold, user, base, base))
+            # Every fold gains in the head; in the tail a few users gain a lot.
+            rows.append(("new", fold, user, base + 0.1 + 0.01 * random.random(), base + 3.0 * (user == 0)))
+    results = pd.DataFrame(rows, columns=["model", "fold", "user", "recall head", "recall tail"])
+    table = fronts.by_band(results, "base", ["head", "tail"])
+    assert table.groupby("band", sort=False)["better"].any().to_dict() == {"head": True, "tail": False}
+    assert not table["worse"].any()
+    alone = study.compare(results, "base", metric="recall tail", unit="fold")
+    assert alone["better"]["new"]

@@ -4,7 +4,9 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
+from scipy import sparse
 
+from coldstart_utils.catalogue import splits
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.measure import metrics
 from coldstart_utils.models import longtail
@@ -167,3 +169,21 @@ def test_weights_refuse_settings_out_of_range():
         longtail.effective_number([1, 2], 1.0)
     with pytest.raises(ColdstartError, match="power"):
         longtail.inverse_propensity([1, 2], -0.5)
+
+
+# --- On a split ---
+
+
+def test_the_tail_of_a_split_gets_its_places_and_nobody_an_item_they_know():
+    X = sparse.csr_matrix((rng.random((30, 40)) < np.linspace(0.9, 0.05, 40)).astype(float))
+    split = splits.warm(X, 0)
+    bands = longtail.bands_of(split)
+    assert split.item_counts.sum() == split.train.nnz
+    assert set(np.concatenate(list(bands.values()))) == set(split.warm_items)
+    scores = rng.random(X.shape)
+    changed = longtail.reranked(split, scores, 2, 4, each=True)[split.users]
+    lists = metrics.top_k(np.where(split.train[split.users].toarray() > 0, -np.inf, changed), 4)
+    assert np.isin(lists, bands["tail"]).sum(axis=1).min() >= 2
+    untouched = longtail.reranked(split, scores, 0, 4, each=False)[split.users]
+    new = split.train[split.users].toarray() == 0
+    assert np.array_equal(untouched[new], scores[split.users][new])

@@ -445,6 +445,21 @@ def test_nobody_is_folded_in_as_zero(counts):
     assert (folded[EMPTY_USERS] == 0).all() and (np.delete(folded, EMPTY_USERS, 0) != 0).any(axis=1).all()
 
 
+def test_a_prior_is_what_the_penalty_pulls_to():
+    X = sparse.csr_matrix((rng().random((30, 20)) < 0.3) * 1.0)
+    U, prior = rng().standard_normal((30, 4)), rng().standard_normal((20, 4))
+    pulled = fold_in(X.T, U, reg=2.0, alpha=1.5, prior=prior)
+    for item, choices in enumerate(X.toarray().T):
+        confidence = 1 + 1.5 * choices
+        gram = (U * confidence[:, None]).T @ U + 2 * np.eye(4)
+        exact = np.linalg.solve(gram, U.T @ (confidence * choices) + 2 * prior[item])
+        np.testing.assert_allclose(pulled[item], exact, rtol=1e-6, atol=1e-9)
+    plain = fold_in(X.T, U, reg=2.0, alpha=1.5)
+    np.testing.assert_allclose(fold_in(X.T, U, reg=2.0, alpha=1.5, prior=0 * prior), plain, atol=1e-9)
+    with pytest.raises(ColdstartError, match="prior of shape"):
+        fold_in(X.T, U, reg=2.0, prior=prior[:5])
+
+
 def test_more_ratings_fold_in_nearer_to_the_trained_factor(ml100k, exact):
     X = ml100k.matrix()
     most = np.argsort(-np.diff(X.indptr))[:50]

@@ -15,6 +15,7 @@ from coldstart_utils.catalogue.splits import (
     k_shot_either,
     k_shot_items,
     k_shot_users,
+    known_and_new,
     temporal,
     temporal_cold_items,
     warm,
@@ -354,3 +355,11 @@ def test_users_and_items_to_be_new_can_be_named(matrix):
     assert set(hide_items(matrix, new).candidates) == {4, 7}
     assert set(k_shot_items(matrix, 0, k=2, new=new).candidates) == {4, 7}
     assert k_shot_users(matrix, 0, k=2, new=new).users.tolist() == [4, 7]
+
+
+def test_known_and_new_share_out_the_candidates(matrix):
+    split = warm_and_cold(matrix, np.arange(5))
+    parts = known_and_new(split)
+    assert parts["new"].tolist() == list(range(5))
+    assert np.array_equal(np.sort(np.concatenate(list(parts.values()))), np.sort(split.candidates))
+    assert (split.item_counts[parts["known"]] > 0).all() and not split.item_counts[parts["new"]].any()

@@ -66,7 +66,7 @@ def bill(table: pd.DataFrame, *, title: str, order: str = "tail") -> Figure:
     fig.suptitle(title, x=0.01, ha="left", fontsize=STYLE["axes.titlesize"], fontweight="bold")
     keys = {"gain": BLUE, "loss": ORANGE, "not shown to differ": GREY}
     dots = [Line2D([], [], marker="o", color=colour, lw=2) for colour in keys.values()]
-    fig.legend(dots, list(keys), loc="outside lower center", ncols=3)
+    fig.legend(dots, list(keys), loc="upper right", ncols=3, fontsize=9)
     return fig
 
 
@@ -75,7 +75,8 @@ def _difference(ax: Any, y: int, row: Any) -> None:
     if np.isfinite(row.diff_low):
         ax.plot([row.diff_low, row.diff_high], [y, y], color=colour, lw=2, solid_capstyle="round")
     ax.plot(row.difference, y, "o", color=colour)
-    above = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
+    behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+    above = {"textcoords": "offset points", "ha": "center", "fontsize": 8, "bbox": behind}
     ax.annotate(signed(row.difference), (row.difference, y), (0, 6), color=colour, **above)
 
 
@@ -91,22 +92,29 @@ def front(points: pd.DataFrame, *, x: str, loss: float, note: str, point: pd.Dat
     )  # fmt: skip
     (ax,) = fig.axes
     ax.axhline(-loss, color=GREY, lw=1, ls="--")
-    ax.annotate(note, (1, -loss), (0, 3), textcoords="offset points", ha="right", fontsize=9, color=GREY)
+    place = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "ha": "right"}
+    ax.annotate(note, (1, -loss), (0, 3), fontsize=9, color=GREY, **place)
     if point is not None:
         ax.plot(point[x], point["difference"], "o", color=INK, ms=11)
     return fig
 
 
 def audiences(points: pd.DataFrame) -> Figure:
-    """Return one line per `model` (`mean`, `low`, `high`) over the visits (`dial`), from `exploration.audiences`."""
-    return lines(
+    """Return one line per `model` (`mean`, `low`, `high`) over the visits (`dial`), from `exploration.audiences`.
+
+    What shows at random is grey.
+    """
+    fig = lines(
         points, x="dial", y="mean", by="model", low="low", high="high", title="Which new films find an audience?",
         xlabel="visits of every user, five places each", ylabel="share of films with enough takers",
+        faded=[model for model in dict.fromkeys(points["model"]) if "random" in model],
     )  # fmt: skip
+    fig.axes[0].set_xticks(np.unique(points["dial"]))
+    return fig
 
 
 def offsets(points: pd.DataFrame, chosen: float) -> Figure:
-    """Return one line per `metric` (`mean`, `low`, `high`) over the offset `dial` of new items; `chosen` is marked."""
+    """Return one line per `metric` (`mean`, `low`, `high`) over the offset (`dial`) of new items, `chosen` marked."""
     fig = lines(
         points, x="dial", y="mean", by="metric", low="low", high="high", title="New and known items in one list",
         xlabel="offset added to the scores of new items", ylabel="NDCG, recall, or share of places",

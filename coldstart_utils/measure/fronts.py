@@ -24,8 +24,9 @@ def sweep(
     bands: Callable[[Split], Mapping[str, Array]],
     k: int = 20,
     until: float = 1.0,
+    exposed: bool = False,
 ) -> pd.DataFrame:
-    """Return the rows of `evaluate` of a method at every value of its `dial`, with `exposure` where the test is asked.
+    """Return the rows of `evaluate` of a method at every value of its `dial`; `exposed`, with `exposure` on the test.
 
     Columns `dial` and `asked`: 'test' for the outer split of a fold, 'nested' for its first nested one. `fold` is that
     of the outer split, `bands(split)` are as in `evaluate`. On nested splits, which serve to find a setting, the dial
@@ -38,7 +39,7 @@ def sweep(
             for setting in dial:
                 scorer = {name: method(split, setting)}
                 scores = evaluate(scorer, split, k=k, bands=parts)
-                if asked == "test":
+                if exposed and asked == "test":
                     scores = scores.merge(exposure(scorer, split, k=k, bands=parts), on="model")
                 rows.append(scores.assign(fold=fold.outer.seed, dial=float(setting), asked=asked))
                 mean = scores["ndcg"].mean()

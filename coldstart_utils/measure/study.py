@@ -285,7 +285,7 @@ def _estimate(values: Array, unit: str, extra: float) -> tuple[float, float, flo
     return mean, float(low), float(high), p
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _resampling(n: int, draws: int = 4000) -> Array:
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=draws) / n
 
