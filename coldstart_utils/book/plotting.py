@@ -65,9 +65,10 @@ def gains(
     drawn["unclear"] = ~rows["better"] & ~rows["worse"] & ~rows["model"].isin(highlight)
     against, unit, n = table["baseline"].iloc[0], table["unit"].iloc[0], table["n"].max()
     xlabel = f"difference in {metric} to “{against}” (95 % interval, {n} {unit}s)\ngrey: not shown to differ"
-    if panels:
-        xlabel = f"difference in {metric} to “{against}”\n(95 % interval; grey: not shown to differ)"
-    fig = intervals(drawn, title=title, xlabel=xlabel, highlight=highlight, panels=panels)
+    fig = intervals(drawn, title=title, xlabel="" if panels else xlabel, highlight=highlight, panels=panels)
+    if not panels:
+        return fig
+    fig.supxlabel(f"difference in {metric} to “{against}” (95 % interval); grey: not shown to differ", fontsize=10)
     reach = np.array([ax.get_xlim() for ax in fig.axes])
     for ax in fig.axes:
         ax.set_xlim(reach[:, 0].min(), reach[:, 1].max())
