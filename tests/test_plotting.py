@@ -226,7 +226,7 @@ def test_gains_in_panels_share_their_scale_and_grey_by_row():
     )  # fmt: skip
     left, right = plotting.gains(table, title="t", metric="NDCG", panels="kind").axes
     assert [text.get_text() for text in left.get_yticklabels()] == ["b", "a"]
-    assert left.get_xlim() == right.get_xlim() and (left.get_title(), right.get_title()) == ("here", "there")
+    assert left.get_xlim() == right.get_xlim() and [ax.get_title("left") for ax in (left, right)] == ["here", "there"]
     assert [text.get_color() for text in left.texts] == [palette.BLUE, palette.GREY]
     assert [text.get_color() for text in right.texts] == [palette.GREY, palette.BLUE]
 
