@@ -26,7 +26,7 @@ from coldstart_utils.measure import ranking, study
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "09_sequences.ipynb"
 # Parameters, imports, attention, block, catalogue, model, training, protocol, and the two methods.
-CELLS = ["09-04", "09-05", "09-07", "09-13", "09-15", "09-17", "09-21", "09-26", "09-37", "09-47"]
+CELLS = ["09-04", "09-05", "09-07", "09-13", "09-15", "09-17", "09-21", "09-26", "09-35", "09-47"]
 START = {"rate": 0.008, "drop": 0.2}
 Setting = dict[str, float]
 
@@ -63,16 +63,16 @@ class Log:
 def next_choices(names: dict[str, Any], trials: int) -> list[dict[str, Any]]:
     """Return what was tried for the next choices: ids, text, ids shuffled, and single changes of ids."""
     log, fit = Log("next choices", names["folds"][0].nested[0]), names["transformer"]
-    best = log.search("ids", fit, trials, by="ids")
-    log.search("text", fit, trials, by="text")
-    log.search("ids, shuffled", fit, trials, by="ids", shuffled=True)
+    best = log.search("ids", fit, trials, name="ids")
+    log.search("text", fit, trials, name="text")
+    log.search("ids, shuffled", fit, trials, name="ids, shuffled")
     for change in ({"epochs": 3}, {"epochs": 10}, {"d": 32}, {"d": 128}):
         (name, value), *_ = change.items()
         told = {"epochs": f"{value} epochs instead of {names['EPOCHS']}", "d": f"width {value} instead of 64"}[name]
-        log.ask("ids", fit, told, by="ids", **best, **change)
+        log.ask("ids", fit, told, name="ids", **best, **change)
     block = names["Block"]
     names["Block"] = lambda d: nn.Sequential(block(d), block(d))
-    log.ask("ids", fit, "two blocks instead of one", by="ids", **best, epochs=names["EPOCHS"])
+    log.ask("ids", fit, "two blocks instead of one", name="ids", **best, epochs=names["EPOCHS"])
     names["Block"] = block
     return log.rows
 
@@ -81,10 +81,10 @@ def new_films(names: dict[str, Any], trials: int) -> list[dict[str, Any]]:
     """Return what was tried for new films: in order, shuffled, and single changes of shuffled."""
     (fold, *_), text = study.item_folds(names["X"], 5, seed=names["SEED"]), names["Z"]
     log, fit = Log("new films", fold.nested[0]), names["new_films"]
-    log.search("in order", fit, trials)
-    best = log.search("shuffled", fit, trials, shuffled=True)
+    log.search("in order", fit, trials, name="in order")
+    best = log.search("shuffled", fit, trials, name="shuffled")
     for epochs in (3, 6):
-        log.ask("shuffled", fit, f"{epochs} epochs instead of 1", shuffled=True, epochs=epochs, **best)
+        log.ask("shuffled", fit, f"{epochs} epochs instead of 1", name="shuffled", epochs=epochs, **best)
     U, spread, _ = np.linalg.svd(text.numpy(), full_matrices=False)
     scale = np.sqrt(len(U)).astype(np.float32)
     for told, vectors in {
@@ -93,7 +93,7 @@ def new_films(names: dict[str, Any], trials: int) -> list[dict[str, Any]]:
         "text cut to 128 dimensions and whitened": U[:, :128] * scale,
     }.items():
         names["Z"] = torch.from_numpy(vectors)
-        log.ask("shuffled", fit, told, shuffled=True, **best)
+        log.ask("shuffled", fit, told, name="shuffled", **best)
     names["Z"] = text
     return log.rows
 

@@ -227,6 +227,29 @@ def test_gains_that_are_all_positive_still_show_zero_signs_and_a_common_reach():
     assert ax.texts[0].get_text() == "+.100" and ax.get_xlim() == (-0.3, 0.3)
 
 
+def test_gains_in_panels_share_their_scale_and_grey_by_row():
+    table = pd.DataFrame(
+        {
+            "model": ["base", "a", "b"] * 2, "baseline": "base", "difference": [0, 0.1, 0.2, 0, -0.4, 0.1],
+            "diff_low": [0, -0.1, 0.1, 0, -0.5, -0.1], "diff_high": [0, 0.3, 0.3, 0, -0.3, 0.3], "unit": "user", "n": 5,
+            "better": [False, False, True, False, False, False], "worse": [False] * 4 + [True, False],
+            "kind": ["here"] * 3 + ["there"] * 3,
+        }
+    )  # fmt: skip
+    left, right = plotting.gains(table, title="t", metric="NDCG", panels="kind").axes
+    assert [text.get_text() for text in left.get_yticklabels()] == ["b", "a"]
+    assert left.get_xlim() == right.get_xlim() and [ax.get_title("left") for ax in (left, right)] == ["here", "there"]
+    assert [text.get_color() for text in left.texts] == [palette.BLUE, palette.GREY]
+    assert [text.get_color() for text in right.texts] == [palette.GREY, palette.BLUE]
+
+
+def test_lists_side_by_side_colour_what_they_share():
+    left, right = plotting.ranked(pd.DataFrame({"one": ["A", "B"], "two": ["C", "A"]}), title="t").axes
+    assert [text.get_text() for text in left.texts] == ["1", "A", "2", "B"]
+    assert [text.get_color() for text in left.texts[1::2]] == [palette.BLUE, palette.INK]
+    assert [text.get_color() for text in right.texts[1::2]] == [palette.INK, palette.BLUE]
+
+
 def test_bars_and_predictions_name_what_they_show():
     ax = plotting.bars(FRAME, title="t", highlight=["b"]).axes[0]
     assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b"] and len(ax.patches) == 2

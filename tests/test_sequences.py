@@ -82,6 +82,27 @@ def test_the_protocol_runs_in_a_study(split):
     assert found["recall"].tolist() == [0.5, 1.0, 0.0]  # 5 and 4; 5 alone is left; 5 and 4, but 2 was wanted
 
 
+def test_the_nested_cut_is_made_of_what_the_outer_one_knows():
+    log = circle(users=30, length=12).assign(timestamp=lambda t: t["timestamp"] + t["user"] / 100)
+    log["item"] = log["timestamp"].astype(int)
+    outer, nested = sequences.calendar_cut(log, 12)
+    assert len(outer.past) == pytest.approx(0.8 * len(log), abs=1)
+    assert len(nested.past) == pytest.approx(0.8 * len(outer.past), abs=1)
+    assert max(times.max() for times in nested.times) < outer.until
+    assert sequences.choices(log, (30, 12)).sum() == len(log)
+
+
+def test_the_same_people_are_asked_in_a_sitting_and_after_a_pause(split):
+    found = pd.DataFrame({"user": [0, 1, 2], "ndcg": [0.1, 0.2, 0.3]})
+    groups = {name: part.values.tolist() for name, part in sequences.moment_groups(found, split).items()}
+    assert groups == {
+        "in a sitting": [[0, 0.2], [1, 0.3]],
+        "in a sitting, returning": [[0, 0.2]],
+        "after a pause, returning": [[0, 0.1]],
+    }
+    assert list(sequences.moment_groups(found, split, long=1.0)) == ["all moments"]
+
+
 def test_weights_of_a_history_stand_at_its_items():
     matrix = sequences.histories_matrix([np.array([2, 0]), np.array([1])], 4, [np.array([0.5, 1.0]), np.array([3.0])])
     assert matrix.toarray().tolist() == [[1.0, 0, 0.5, 0], [0, 3.0, 0, 0]]

@@ -67,9 +67,9 @@ def gains(
     drawn["unclear"] = ~rows["better"] & ~rows["worse"] & ~rows["model"].isin(highlight)
     against, unit, n = table["baseline"].iloc[0], table["unit"].iloc[0], table["n"].max()
     xlabel = f"difference in {metric} to “{against}” (95 % interval, {n} {unit}s)\ngrey: not shown to differ"
+    fig = intervals(drawn, title=title, xlabel="" if panels else xlabel, highlight=highlight, panels=panels, signs=True)
     if panels:
-        xlabel = f"difference in {metric} to “{against}”\n(95 % interval; grey: not shown to differ)"
-    fig = intervals(drawn, title=title, xlabel=xlabel, highlight=highlight, panels=panels, signs=True)
+        fig.supxlabel(f"difference in {metric} to “{against}” (95 % interval); grey: not shown to differ", fontsize=10)
     ends = np.array([(-reach, reach), *(ax.get_xlim() for ax in fig.axes)])
     for ax in fig.axes:
         ax.set_xlim(ends[:, 0].min(), ends[:, 1].max())

@@ -103,6 +103,42 @@ def next_choices(
     )
 
 
+def calendar_cut(
+    events: pd.DataFrame, n_items: int, *, share: float = 0.8, seed: int = 0
+) -> tuple[NextChoices, NextChoices]:
+    """Return `next_choices` that learn from the first `share` of all events, and a nested one made of these alone.
+
+    In the nested protocol the first `share` is cut once more at `share`: settings are chosen there.
+    """
+    until = float(events["timestamp"].quantile(share))
+    known = events[events["timestamp"] <= until]
+    earlier = float(known["timestamp"].quantile(share))
+    return next_choices(events, n_items, until, seed=seed), next_choices(known, n_items, earlier, seed=seed)
+
+
+def moment_groups(found: pd.DataFrame, split: NextChoices, *, long: float = 3600.0) -> dict[str, pd.DataFrame]:
+    """Return the rows of an evaluation of `split`, the person as `user`, in three groups of moments.
+
+    'in a sitting' are the moments after a pause shorter than `long` seconds. 'in a sitting, returning' are those of
+    them whose people were also asked after a longer pause, 'after a pause, returning' the same people's moments after
+    it. A group without rows is left out; without any, all rows are 'all moments'.
+    """
+    paused, people = split.pause[found["user"]] >= long, split.people[found["user"]]
+    both = np.intersect1d(people[paused], people[~paused])
+    returning, rows = np.isin(people, both), found.assign(user=people)
+    groups = {
+        "in a sitting": rows[~paused],
+        "in a sitting, returning": rows[~paused & returning],
+        "after a pause, returning": rows[paused & returning],
+    }
+    return {name: part for name, part in groups.items() if len(part)} or {"all moments": rows}
+
+
+def choices(events: pd.DataFrame, shape: tuple[int, int]) -> sparse.csr_matrix:
+    """Return the matrix [users, items] of ones at the pairs of `events`."""
+    return sparse.csr_matrix((np.ones(len(events)), (events["user"], events["item"])), shape)
+
+
 def known_events(events: pd.DataFrame, split: Split) -> pd.DataFrame:
     """Return those of the `events` (user, item, …) whose pair of user and item `split.train` knows."""
     return events[np.asarray(split.train[events["user"], events["item"]]).ravel() > 0]
