@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -240,3 +241,14 @@ class StaticTable:
         start = B @ self._start
         scale = (start * taught).sum() / (start**2).sum()
         self._set(scale * self._start + ridge(B, taught - scale * start, reg))
+
+
+def latency(model: TextEncoder | StaticTable, texts: Sequence[str], *, batch: int = 32, repeats: int = 20) -> float:
+    """Return the median milliseconds that `model` takes from `batch` strings to their vectors, tokenising included."""
+    taken = []
+    for start in range(repeats):
+        part = [texts[row % len(texts)] for row in range(start, start + batch)]
+        begun = time.perf_counter()
+        model.encode(part)
+        taken.append(1000 * (time.perf_counter() - begun))
+    return float(np.median(taken))
