@@ -76,10 +76,10 @@ def test_replay_refuses_another_policy_and_no_noise():
 def test_an_audience_is_found_when_the_last_taker_it_needs_saw_the_item():
     when = np.array([[0, 9, 4], [3, 1, 9], [2, 5, 9]])
     choices = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 0]])
-    assert exploration.audience(when, choices, 2, 9).tolist() == [2, 9, 9]
-    assert exploration.audience(when, choices, 1, 9).tolist() == [0, 5, 4]
+    assert exploration.found_audience(when, choices, 2, 9).tolist() == [2, 9, 9]
+    assert exploration.found_audience(when, choices, 1, 9).tolist() == [0, 5, 4]
     with pytest.raises(ColdstartError, match="1 to 3"):
-        exploration.audience(when, choices, 4, 9)
+        exploration.found_audience(when, choices, 4, 9)
 
 
 @pytest.fixture(scope="module")

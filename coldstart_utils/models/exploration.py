@@ -55,7 +55,7 @@ def replay(
     return when
 
 
-def audience(when: Array, choices: Array, takers: int, never: int) -> Array:
+def found_audience(when: Array, choices: Array, takers: int, never: int) -> Array:
     """Return the visit of `replay` at which each new item had `takers` takers [new], and `never` if it found fewer.
 
     `when` [users, new] is what `replay` returned for these `choices` [users, new], `never` its number of visits. Raises
@@ -114,7 +114,7 @@ class Explorer:
         wanted = (takes > 0).sum(axis=0) >= takers
         if not wanted.any():
             raise ColdstartError(f"found: no new item has {takers} takers")
-        at = audience(when, takes, takers, self.visits * len(takes))[wanted]
+        at = found_audience(when, takes, takers, self.visits * len(takes))[wanted]
         return np.array([np.mean(at < visit * len(takes)) for visit in range(self.visits + 1)])
 
 
