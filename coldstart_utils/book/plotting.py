@@ -314,7 +314,7 @@ def shades(values: Array) -> list[str]:
 def scatter_map(
     points: Array, groups: Sequence[str], labels: Mapping[int, str], *, title: str, xlabel: str, ylabel: str
 ) -> Figure:
-    """Return a map of `points` [n, 2], coloured by group ('' is grey), some named in `labels` (row → text), with a dark dot."""
+    """Return a map of `points` [n, 2], coloured by group ('' is grey), and name some by `labels` (row → text)."""
     fig, ax = figure(height=5.2)
     groups = np.asarray(groups)
     ax.scatter(*points[groups == ""].T, s=7, color=FAINT, lw=0)
