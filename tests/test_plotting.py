@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from coldstart_utils import palette
-from coldstart_utils.book import figures, plotting, record
+from coldstart_utils.book import data_plots, figures, plotting, record
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.whatif import panels
 
@@ -260,7 +260,7 @@ def test_bars_and_predictions_name_what_they_show():
 
 def test_resampled_shows_both_intervals_over_one_axis():
     ends = pd.DataFrame([[0.1, 0.3], [0.0, 0.4]], ["users", "folds"], ["low", "high"])
-    left, right = plotting.resampled(np.linspace(0.1, 0.3, 50), [0.1, 0.2, 0.3], ends, xlabel="gain").axes
+    left, right = data_plots.resampled(np.linspace(0.1, 0.3, 50), [0.1, 0.2, 0.3], ends, xlabel="gain").axes
     assert left.get_title(loc="left") == "users: means of 50 resamples"
     assert right.get_title(loc="left") == "folds: 3 observations"
     assert list(left.lines[0].get_xdata()) == [0.1, 0.3] and list(right.lines[1].get_xdata()) == [0.0, 0.4]
@@ -278,15 +278,15 @@ def test_what_no_notebook_draws_any_more_is_dropped(tmp_path, monkeypatch, run):
 
 
 def test_shades_run_from_dark_to_bright():
-    colours = plotting.shades([3.0, 1.0, 2.0])
+    colours = data_plots.shades([3.0, 1.0, 2.0])
     assert [colour.startswith("#") and len(colour) == 7 for colour in colours] == [True] * 3
     light = [sum(int(colour[n : n + 2], 16) for n in (1, 3, 5)) for colour in colours]
     assert light[1] < light[2] < light[0]
-    assert len(set(plotting.shades([5.0, 5.0]))) == 1
+    assert len(set(data_plots.shades([5.0, 5.0]))) == 1
 
 
 def test_a_map_marks_what_it_names_and_needs_no_groups():
-    ax = plotting.scatter_map(
+    ax = data_plots.scatter_map(
         np.arange(6.0).reshape(3, 2), ["", "", ""], {1: "one"}, title="t", xlabel="x", ylabel="y"
     ).axes[0]
     assert ax.get_legend() is None and [text.get_text() for text in ax.texts] == ["one"]
