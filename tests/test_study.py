@@ -184,6 +184,18 @@ def test_a_claim_must_survive_all_claims_of_its_table():
     assert 1 <= table["better"].sum() < alone
 
 
+def test_questions_are_pairs_and_correct_each_other():
+    rng = np.random.default_rng(2)
+    base = rng.normal(size=60)
+    results = frame({"a": base, "b": base + rng.normal(0.5, 1, 60), "c": base + rng.normal(0.3, 1, 60)}, folds=1)
+    pairs = {"b?": ("b", "a"), "c?": ("c", "a"), "b or c?": ("b", "c"), "no data": ("d", "a")}
+    table = study.questions(results, pairs, unit="user")
+    alone = study.compare(results[results["model"].isin(["a", "c"])], "a", unit="user").loc["c"]
+    assert list(table.index) == ["b?", "c?", "b or c?"]
+    assert table.p["c?"] == alone["p"] and table.difference["c?"] == alone["difference"]
+    assert table.answer.tolist() == ["Yes" if p < 0.05 else "Not shown" for p in study.holm(table["p"].to_numpy())]
+
+
 def test_a_model_meets_the_baseline_on_the_folds_that_both_ran():
     whole = frame({"base": np.array([0.1, 0.3, 0.2]), "full": np.array([0.2, 0.4, 0.3])})
     later = pd.DataFrame({"model": "late", "fold": 1, "user": range(3), "ndcg": np.array([0.3, 0.3, 0.3])})
@@ -210,3 +222,8 @@ def test_unknown_names_are_refused(wrong):
 )
 def test_numbers_are_told_with_sign_and_without_minus_zero(number, text):
     assert study.signed(number) == text
+
+
+def test_a_table_is_listed_without_its_baseline():
+    table = study.compare(frame({"base": np.full(9, 0.1), "other": np.full(9, 0.15)}, folds=1), "base", unit="user")
+    assert study.listed(table) == "other 0.150, +.050 (+.050 to +.050)"

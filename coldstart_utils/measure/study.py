@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -177,9 +178,9 @@ def compare(
     1/n + test_share/(1 − test_share) instead of 1/n (Nadeau & Bengio 2003). unit='user': values are averaged over
     folds first, then users are resampled (percentile bootstrap, 4,000 draws; Efron & Tibshirani 1993).
 
-    `p` tests a difference of zero; `better` and `worse` say whether it is shown at 5 % over all rows of the table
-    (Holm 1979); `told` is the difference with its interval as text. A model that ran on other folds than the rest meets
-    `baseline` on those that both ran. Raises ColdstartError for an unknown baseline, metric or unit.
+    `p` tests a difference of zero; `better`, `worse` and `answer` say whether it is shown at 5 % over all rows of the
+    table (Holm 1979); `told` is the difference with its interval as text. A model that ran on other folds than the
+    rest meets `baseline` on those that both ran. Raises ColdstartError for an unknown baseline, metric or unit.
     """
     if unit not in ("user", "fold"):
         raise ColdstartError(f"unit: expected 'user' or 'fold', got {unit!r}")
@@ -198,11 +199,34 @@ def compare(
         rows.append((model, metric, *of_mean[:3], baseline, *of_gain, len(pair), unit))
     columns = ["model", "metric", "mean", "low", "high", "baseline", "difference", "diff_low", "diff_high", "p", "n"]
     table = pd.DataFrame(rows, columns=[*columns, "unit"], index=models)
-    others = table.index != baseline
-    shown = pd.Series(False, models)
-    shown[others] = holm(table["p"].to_numpy()[others]) < 0.05
-    table["better"], table["worse"] = shown & (table["difference"] > 0), shown & (table["difference"] < 0)
+    table = _answered(table, (table.index != baseline))
     table["told"] = [told(row.difference, row.diff_low, row.diff_high) for row in table.itertuples()]
+    return table
+
+
+def questions(
+    results: pd.DataFrame, pairs: Mapping[str, tuple[str, str]], *, metric: str = "ndcg", unit: str = "fold"
+) -> pd.DataFrame:
+    """Return the row of `compare` for each question (name → model, baseline), Holm's correction over the questions.
+
+    For questions that were asked before the results were seen; those about models that did not run are left out.
+    """
+    ran = set(results["model"])
+    rows = {}
+    for question, (model, baseline) in pairs.items():
+        if {model, baseline} <= ran:
+            both = results[results["model"].isin([model, baseline])]
+            rows[question] = compare(both, baseline, metric=metric, unit=unit).loc[model]
+    table = pd.DataFrame(rows).T.infer_objects()
+    return _answered(table, np.ones(len(table), bool)) if rows else table
+
+
+def _answered(table: pd.DataFrame, asked: Array) -> pd.DataFrame:
+    """Return the table with `better`, `worse` and `answer`, Holm's correction over the rows that are `asked`."""
+    shown = np.zeros(len(table), bool)
+    shown[asked] = holm(table["p"].to_numpy(float)[asked]) < 0.05
+    table["better"], table["worse"] = shown & (table["difference"] > 0), shown & (table["difference"] < 0)
+    table["answer"] = np.select([table["better"], table["worse"]], ["Yes", "No, the reverse"], "Not shown")
     return table
 
 
@@ -233,6 +257,7 @@ def _estimate(values: Array, unit: str, extra: float) -> tuple[float, float, flo
     return mean, float(low), float(high), p
 
 
+@lru_cache(maxsize=2)
 def _resampling(n: int, draws: int = 4000) -> Array:
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=draws) / n
 
@@ -248,6 +273,12 @@ def holm(p: Array) -> Array:
 def told(difference: float, low: float, high: float, digits: int = 3) -> str:
     """Return a difference and its interval as text, '+.012 (+.010 to +.015)'."""
     return f"{signed(difference, digits)} ({signed(low, digits)} to {signed(high, digits)})"
+
+
+def listed(table: pd.DataFrame) -> str:
+    """Return the rows of a `compare` table but the baseline as text, 'name 0.342, +.012 (+.010 to +.015); …'."""
+    rows = [row for row in table.itertuples() if row.model != row.baseline]
+    return "; ".join(f"{row.model} {row.mean:.3f}, {row.told}" for row in rows)
 
 
 def signed(number: float, digits: int = 3) -> str:
