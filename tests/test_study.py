@@ -284,3 +284,5 @@ def test_what_is_shown_is_said_in_words():
     table = study.compare(results, "base", unit="user")
     assert study.shown(table) == f"shown to be better: up {table.told['up']}"
     assert study.shown(table.loc[["base", "same"]]) == "none is shown to differ"
+
+
