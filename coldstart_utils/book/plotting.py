@@ -234,3 +234,68 @@ def table(frame: pd.DataFrame, *, title: str, label: str, digits: int = 3) -> Fi
     ax.set(xlabel="", ylabel="", title=title)
     ax.tick_params(length=0, rotation=0)
     return fig
+
+
+def long_tail(counts: Array, *, unit: str = "ratings") -> Figure:
+    """Return popularity by rank, and the Lorenz curve: the share of `unit` that the most popular items get."""
+    counts = np.sort(np.asarray(counts))[::-1]
+    fig, (left, right) = figure(1, 2, width=9, height=3.6)
+    rank = np.arange(1, len(counts) + 1)
+    left.fill_between(rank, counts, color=SKY, lw=0)
+    left.set(title="Few items take most of it", xlabel="items, most popular first", ylabel=f"{unit} an item")
+    left.set_xlim(0, len(counts))
+    left.set_ylim(bottom=0)
+    share = np.concatenate([[0], np.cumsum(counts) / counts.sum()])
+    at = np.concatenate([[0], rank / len(counts)])
+    right.plot(at, share, color=BLUE)
+    right.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")
+    right.annotate("if all were equal", (0.72, 0.66), color=GREY, fontsize=9, rotation=43, ha="center", va="center")
+    fifth = float(np.interp(0.2, at, share))
+    right.plot(0.2, fifth, "o", color=ORANGE)
+    right.annotate(
+        f"the first fifth\ntakes {fifth:.0%}", (0.2, fifth), (14, -26), textcoords="offset points", color=ORANGE
+    )
+    gini = metrics.gini(counts)
+    right.set(
+        title=f"Gini index {gini:.2f}", xlabel="share of items", ylabel=f"share of {unit}", xlim=(0, 1), ylim=(0, 1.02)
+    )
+    return fig
+
+
+def protocols(splits: Mapping[str, Split]) -> Figure:
+    """Return one small matrix a protocol: known cells blue, revealed green, asked orange, empty white."""
+    fig, axes = figure(1, len(splits), width=2.5 * len(splits), height=2.9)
+    for ax, (name, split) in zip(np.atleast_1d(axes), splits.items()):
+        code = np.zeros(split.train.shape)
+        for value, matrix in ((1, split.train), (2, split.support), (3, split.test)):
+            code[matrix.nonzero()] = value
+        palette = matplotlib.colors.ListedColormap(["white", SKY, GREEN, ORANGE])
+        ax.pcolormesh(code[::-1], cmap=palette, vmin=0, vmax=3, edgecolors=FAINT, lw=0.6)
+        ax.set_aspect("equal")
+        ax.set(title=name, xlabel="items", ylabel="users", xticks=[], yticks=[])
+        for spine in ax.spines.values():
+            spine.set_visible(False)
+    names = (("known", SKY), ("revealed", GREEN), ("asked", ORANGE))
+    fig.legend(
+        [matplotlib.patches.Patch(color=c) for _, c in names],
+        [n for n, _ in names],
+        loc="outside lower center",
+        ncols=3,
+    )
+    return fig
+
+
+def scatter_map(
+    points: Array, groups: Sequence[str], labels: Mapping[int, str], *, title: str, xlabel: str, ylabel: str
+) -> Figure:
+    """Return a map of `points` [n, 2], coloured by group ('' is grey), some named in `labels` (row → text)."""
+    fig, ax = figure(height=5.2)
+    groups = np.asarray(groups)
+    ax.scatter(*points[groups == ""].T, s=7, color=FAINT, lw=0)
+    for name, colour, marker in zip(sorted(set(groups) - {""}), COLOURS, "os^Dv"):
+        ax.scatter(*points[groups == name].T, s=18, color=colour, marker=marker, alpha=0.8, lw=0, label=name)
+    for row, text in labels.items():
+        ax.annotate(text, points[row], (4, 4), textcoords="offset points", fontsize=8, color=INK)
+    ax.legend(loc="best", markerscale=1.4, handletextpad=0.2)
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel, xticks=[], yticks=[])
+    return fig
