@@ -48,6 +48,22 @@ def test_every_user_is_new_exactly_once_the_same_for_every_k():
         assert warm.outer.train[cold.outer.users].nnz == warm.nested[0].test[cold.outer.users].nnz == 0
 
 
+def test_only_what_has_enough_is_new_and_reveals_k():
+    degrees = np.diff(MATRIX.tocsc().indptr)
+    least = int(np.median(degrees))
+    folds = study.item_folds(MATRIX, 3, k=4, least=least)
+    new = np.concatenate([fold.outer.candidates for fold in folds])
+    assert sorted(new) == np.flatnonzero(degrees >= least).tolist()
+    for fold in folds:
+        for split in (fold.outer, *fold.nested):
+            assert (np.diff(split.support.tocsc().indptr)[split.candidates] == 4).all()
+            assert split.train[:, split.candidates].nnz == 0
+        assert fold.nested[0].test[:, fold.outer.candidates].nnz == 0
+    active = int(np.median(np.diff(MATRIX.indptr)))
+    users = np.concatenate([f.outer.users for f in study.user_folds(MATRIX, 3, k=1, least=active)])
+    assert sorted(users) == np.flatnonzero(np.diff(MATRIX.indptr) >= active).tolist()
+
+
 @pytest.mark.parametrize("make", [study.item_folds, lambda X, n: study.user_folds(X, n, k=0)])
 def test_a_number_of_folds_that_cannot_be_is_refused(make):
     for n in (1, 1000):

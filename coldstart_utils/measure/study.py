@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import sparse, stats
 from tqdm import tqdm
 
-from ..catalogue.splits import Split, cold_items, hide_items, k_shot_users
+from ..catalogue.splits import Split, cold_items, hide_items, k_shot_items, k_shot_users
 from ..ground import ColdstartError
 from .ranking import Scorer, evaluate
 
@@ -49,33 +49,42 @@ class Fold:
     nested: tuple[Split, ...]
 
 
-def item_folds(X: sparse.csr_matrix, n: int = 5, *, seed: int = 0, nested: int = 1) -> list[Fold]:
+def item_folds(
+    X: sparse.csr_matrix, n: int = 5, *, seed: int = 0, nested: int = 1, k: int = 0, least: int = 1
+) -> list[Fold]:
     """Return `n` folds of X [users, items], in which every item with interactions is new exactly once.
 
-    Each fold has `nested` splits, in which a fifth of its known items plays new: settings are chosen there. Raises
-    ColdstartError unless 2 <= n <= items with interactions.
+    Each fold has `nested` splits, in which a fifth of its known items plays new: settings are chosen there. With k > 0
+    each new item reveals k interactions. Items with fewer than `least` interactions are never new, always known.
+    Raises ColdstartError unless 2 <= n <= items that can be new.
     """
-    known = np.flatnonzero(np.diff(X.tocsc().indptr))
+    known = _at_least(least, X.T)
     if not 2 <= n <= len(known):
         raise ColdstartError(f"item_folds: expected 2 to {len(known)} folds, got {n!r}")
     shuffled = np.random.default_rng(seed).permutation(known)
     folds = []
     for number, new in enumerate(np.array_split(shuffled, n)):
-        outer = hide_items(X, new, seed=number)
-        seeds = [1000 * (seed + 1) + 10 * number + j for j in range(nested)]
-        inner = [cold_items(outer.train, each, among=outer.warm_items) for each in seeds]
+        outer = k_shot_items(X, number, k=k, new=new) if k else hide_items(X, new, seed=number)
+        seeds, among = [1000 * (seed + 1) + 10 * number + j for j in range(nested)], _at_least(least, outer.train.T)
+        if k:
+            inner = [k_shot_items(outer.train, each, k=k, among=among) for each in seeds]
+        else:
+            inner = [cold_items(outer.train, each, among=among) for each in seeds]
         folds.append(Fold(outer, tuple(inner)))
     return folds
 
 
-def user_folds(X: sparse.csr_matrix, n: int = 5, *, k: int, seed: int = 0, nested: int = 1) -> list[Fold]:
+def user_folds(
+    X: sparse.csr_matrix, n: int = 5, *, k: int, seed: int = 0, nested: int = 1, least: int = 1
+) -> list[Fold]:
     """Return `n` folds of X [users, items], in which every user with choices is new exactly once and reveals `k` of
     them.
 
     The same seed makes the same users new for every k. Nested splits do the same with a fifth of the known users.
-    Raises ColdstartError unless 2 <= n <= users with choices.
+    Users with fewer than `least` choices are never new, always known. Raises ColdstartError unless 2 <= n <= users
+    that can be new.
     """
-    known = np.flatnonzero(np.diff(X.indptr))
+    known = _at_least(least, X)
     if not 2 <= n <= len(known):
         raise ColdstartError(f"user_folds: expected 2 to {len(known)} folds, got {n!r}")
     folds = []
@@ -88,6 +97,10 @@ def user_folds(X: sparse.csr_matrix, n: int = 5, *, k: int, seed: int = 0, neste
             inner.append(k_shot_users(outer.train, label, k=k, new=trial))
         folds.append(Fold(outer, tuple(inner)))
     return folds
+
+
+def _at_least(least: int, rows: sparse.spmatrix) -> Array:
+    return np.flatnonzero(np.diff(rows.tocsr().indptr) >= max(least, 1))
 
 
 # --- Tuning ----------------------------------------------------------------------------------------------------------

@@ -103,6 +103,7 @@ def fold_in(X: sparse.csr_matrix, V: Array, *, reg: float, alpha: float = 1.0) -
     """Return the factors [rows of X, rank] of new users from their interactions with known items V [items, rank].
 
     One half sweep of `als_implicit`; transposed, X.T and U fold in new items. A row without interactions gets zeros.
+    Others call it `recalculate_user` (implicit) or `new_user_embedding` (LensKit).
     Raises ColdstartError for a bad reg, another number of items than V has, or values that are negative or not finite.
     """
     _positive(reg)

@@ -56,10 +56,14 @@ def figures():
 
 
 @pytest.fixture(scope="session")
-def quick_run(tmp_path_factory):
-    """Run a copy of the series with the answers to its exercises appended; return the results and what it drew."""
+def quick_run(request, tmp_path_factory):
+    """Run a copy of the notebooks that are tested with the answers to their exercises appended; return the results and
+    what they drew.
+    """
     root = copy_project(tmp_path_factory.mktemp("quick"))
-    paths = run.find_notebooks(root)
+    tested = [getattr(item, "callspec", None) for item in request.session.items if "quick_run" in item.fixturenames]
+    asked = [spec.params["path"].stem for spec in tested if spec and "path" in spec.params]
+    paths = run.find_notebooks(root, asked)
     for path in paths:
         notebook = read(path)
         notebook.cells += [new_code_cell(code) for code in answers(notebook)]
