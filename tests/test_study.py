@@ -64,6 +64,13 @@ def test_only_what_has_enough_is_new_and_reveals_k():
     assert sorted(users) == np.flatnonzero(np.diff(MATRIX.indptr) >= active).tolist()
 
 
+def test_each_split_of_the_folds_is_changed():
+    folds = study.item_folds(MATRIX, 2)
+    asked = study.each_split(folds, lambda split: split.without(split.candidates[:1]))
+    assert [len(f.outer.candidates) for f in asked] == [len(f.outer.candidates) - 1 for f in folds]
+    assert all(len(f.nested) == 1 and f.nested[0] is not old.nested[0] for f, old in zip(asked, folds))
+
+
 @pytest.mark.parametrize("make", [study.item_folds, lambda X, n: study.user_folds(X, n, k=0)])
 def test_a_number_of_folds_that_cannot_be_is_refused(make):
     for n in (1, 1000):
@@ -207,6 +214,52 @@ def test_a_model_meets_the_baseline_on_the_folds_that_both_ran():
     # On fold 1 the base has (0.2, 0.4, 0.3); over both folds its mean would be lower by 0.05.
     assert table.loc["late", "difference"] == pytest.approx(0.0, abs=1e-12)
     assert table.loc["full", "difference"] == pytest.approx(0.1) and list(table.index) == ["base", "full", "late"]
+
+
+def test_tables_of_the_values_of_a_column_stand_one_below_the_other():
+    values = frame({"a": ANY.random(9), "b": ANY.random(9)})
+    both = pd.concat([values.assign(shots=3), values.assign(shots=1, ndcg=values["ndcg"] * 2)])
+    tables = study.compare_by(both, "shots", "a", units=("user",))
+    assert tables["shots"].tolist() == [3, 3, 1, 1]
+    alone, drop = study.compare(values, "a", unit="user"), ["told"]
+    assert tables[tables["shots"] == 3].drop(columns=["shots", *drop]).equals(alone.drop(columns=drop))
+
+
+def test_a_tick_needs_every_unit_and_told_says_so():
+    base = ANY.random(40)
+    rows = [
+        pd.DataFrame({"model": name, "fold": fold, "user": range(40), "ndcg": base + gain, "shots": 1})
+        for fold, more in enumerate((0.5, -0.1, 0.2))
+        for name, gain in (("a", 0.0), ("b", more))
+    ]
+    single = study.compare_by(pd.concat(rows), "shots", "a", units=("user",))
+    both = study.compare_by(pd.concat(rows), "shots", "a", units=("user", "fold"))
+    assert single.loc["b", "better"] and not both.loc["b", "better"]
+    assert study.shown(single, "shots", "better") == {("b", 1)} and not study.shown(both, "shots", "better")
+    assert not single.loc["b", "told"].endswith("not shown") and both.loc["b", "told"].endswith("not shown")
+
+
+def test_a_chosen_number_is_read_back():
+    rows = [("m", k, fold, f"noise {k}, silence {fold / 10:.3g}") for k in (1, 5) for fold in (1, 2)]
+    results = pd.DataFrame(rows, columns=["model", "shots", "fold", "setting"])
+    assert study.chosen(results, "m", "silence", "shots").groupby("shots").median().tolist() == pytest.approx(
+        [0.15] * 2
+    )
+
+
+def test_each_value_of_a_column_has_its_own_methods():
+    fold = study.item_folds(MATRIX, 2)[:1]
+    levels = lambda weight: {"m": study.Arm(lambda split: ranking.from_items(weight * np.arange(50.0)))}  # noqa: E731
+    results = study.run_each(levels, "weight", (1, -1), fold, k=5)
+    assert results.groupby("weight", sort=False)["ndcg"].mean().index.tolist() == [1, -1]
+    assert results["model"].unique().tolist() == ["m"]
+
+
+def test_it_is_told_where_a_curve_reaches_its_goal():
+    rows = [("up", 0, k, k / 10) for k in (1, 3, 5)] + [("goal", 0, k, 0.4) for k in (1, 3, 5)]
+    rows += [("up", 1, k, 0.1) for k in (1, 3, 5)] + [("goal", 1, k, 0.4) for k in (1, 3, 5)]
+    results = pd.DataFrame(rows, columns=["model", "fold", "shots", "ndcg"])
+    assert study.reached_at(results, "shots", "up", "goal", metric="ndcg") == pytest.approx([4, np.inf])
 
 
 def test_one_fold_says_nothing_about_folds():

@@ -36,7 +36,7 @@ def intervals(
     )
     for ax, (name, part) in zip(axes[0], parts.items()):
         rows = part["model"].map(models.index) if panels else range(len(part))
-        _dots(ax, part, rows, highlight, faded)
+        _dots(ax, part, rows, highlight, faded, min(frame["low"]) < 0)
         low, high = min(0, *part["low"]), max(0, *part["high"])
         # Room for the values beside the dots, of which narrow axes need more.
         room = (0.42 if panels else 0.14) * (high - low)
@@ -94,8 +94,7 @@ def predicted_against_true(
     return fig
 
 
-def _dots(ax: Any, frame: pd.DataFrame, rows: Any, highlight: Sequence[str], faded: Sequence[str]) -> None:
-    below = min(frame["low"]) < 0
+def _dots(ax: Any, frame: pd.DataFrame, rows: Any, highlight: Sequence[str], faded: Sequence[str], below: bool) -> None:
     for y, row in zip(rows, frame.itertuples()):
         colour = GREY if row.model in faded else ORANGE if row.model in highlight else BLUE
         ax.plot([row.low, row.high], [y, y], color=colour, lw=2, solid_capstyle="round")

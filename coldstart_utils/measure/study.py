@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import lru_cache
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -99,6 +100,11 @@ def user_folds(
     return folds
 
 
+def each_split(folds: Sequence[Fold], change: Callable[[Split], Split]) -> list[Fold]:
+    """Return the folds with `change(split)` in the place of each of their splits."""
+    return [Fold(change(fold.outer), tuple(change(split) for split in fold.nested)) for fold in folds]
+
+
 def _at_least(least: int, rows: sparse.spmatrix) -> Array:
     return np.flatnonzero(np.diff(rows.tocsr().indptr) >= max(least, 1))
 
@@ -172,9 +178,22 @@ def run(
     return pd.concat(rows, ignore_index=True)
 
 
+def run_each(
+    make: Callable[[Any], Mapping[str, Method]], by: str, values: Iterable[Any], folds: Sequence[Fold], **options: Any
+) -> pd.DataFrame:
+    """Return the rows of `run` for the methods `make(value)`, value by value, with a column `by` that holds it."""
+    return pd.concat(run(make(value), folds, **options).assign(**{by: value}) for value in values)
+
+
 def settings(results: pd.DataFrame) -> pd.DataFrame:
     """Return the setting that each method got on each fold: methods down, folds across."""
     return results.groupby(["model", "fold"], sort=False)["setting"].first().unstack()
+
+
+def chosen(results: pd.DataFrame, model: str, knob: str, by: str) -> pd.Series:
+    """Return the number that `knob` got for a model on each fold, at each value of the column `by`."""
+    text = results[results["model"] == model].groupby([by, "fold"], sort=False)["setting"].first()
+    return text.str.extract(rf"{knob} ([^,]+)", expand=False).astype(float)
 
 
 # --- Comparing -------------------------------------------------------------------------------------------------------
@@ -219,6 +238,39 @@ def compare(
     return table
 
 
+def compare_by(
+    results: pd.DataFrame, by: str, baseline: str, *, metric: str = "ndcg", units: Sequence[str] = ("fold",)
+) -> pd.DataFrame:
+    """Return `compare` for each value of the column `by`, one table below the other, with that column.
+
+    Intervals are those of the first of the `units`; `better` and `worse` must hold in all of them, and `told` says
+    where neither does.
+    """
+    parts = []
+    for value, rows in results.groupby(by, sort=False):
+        tables = [compare(rows, baseline, metric=metric, unit=unit) for unit in units]
+        ticks = {tick: np.all([table[tick] for table in tables], axis=0) for tick in ("better", "worse")}
+        parts.append(tables[0].assign(**ticks, **{by: value}))
+    table = pd.concat(parts)
+    unclear = ~table["better"] & ~table["worse"] & (table["model"] != table["baseline"])
+    return table.assign(told=table["told"] + np.where(unclear, ", not shown", ""))
+
+
+def shown(table: pd.DataFrame, by: str, tick: str) -> set[tuple[str, Any]]:
+    """Return the (model, value of `by`) of a `compare_by` table that carry the tick 'better' or 'worse'."""
+    return set(table.loc[table[tick], ["model", by]].itertuples(index=False, name=None))
+
+
+def reached_at(results: pd.DataFrame, by: str, climber: str, goal: str, *, metric: str) -> Array:
+    """Return for each fold, in ascending order, at which value of `by` the model `climber` is as good as `goal`.
+
+    Between the values that were tried it is interpolated; infinity where it is not reached.
+    """
+    means = results.groupby(["model", "fold", by])[metric].mean().unstack()
+    rows, goals = np.maximum.accumulate(means.loc[climber].to_numpy(), axis=1), means.loc[goal].mean(axis=1)
+    return np.sort([np.interp(goal, row, means.columns, right=np.inf) for goal, row in zip(goals, rows)])
+
+
 def _paired(
     results: pd.DataFrame, means: pd.DataFrame, baseline: str, model: str, metric: str, unit: str
 ) -> pd.DataFrame:
@@ -246,6 +298,7 @@ def _estimate(values: Array, unit: str, extra: float) -> tuple[float, float, flo
     return mean, float(low), float(high), p
 
 
+@lru_cache(maxsize=4)
 def _resampling(n: int, draws: int = 4000) -> Array:
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=draws) / n
 

@@ -9,12 +9,15 @@ from functools import lru_cache
 import numpy as np
 from scipy import sparse
 
-from ..catalogue.splits import Split
+from ..catalogue.splits import Split, revealed
 from ..ground import ColdstartError
-from .als import als_implicit
+from .als import als_implicit, fold_in
 from .content import unit_rows
+from .evidence import posterior
 
 Array = np.ndarray
+Scorer = Callable[[Array, Array], Array]
+Prior = Callable[[Split], tuple[Array, Array]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +33,7 @@ class Sides:
     old: Array
     users_are_new: bool
 
-    def scorer(self, factors: Array) -> Callable[[Array, Array], Array]:
+    def scorer(self, factors: Array) -> Scorer:
         """Return the scorer (users, items) → [users, items] of the products of `factors` [n, rank] with `other`."""
         U, V = (factors, self.other) if self.users_are_new else (self.other, factors)
         return lambda users, items: U[users] @ V[items].T
@@ -85,3 +88,57 @@ def yes_or_no(split: Split, items: Array) -> sparse.csr_matrix:
     rows, columns = np.repeat(split.users, len(items)), np.tile(items, len(split.users)).astype(int)
     said = np.asarray(split.support[split.users][:, items].todense()).ravel()
     return sparse.csr_matrix((said, (rows, columns)), shape=split.train.shape)
+
+
+# --- Methods: from a split to a scorer --------------------------------------------------------------------------------
+
+
+def by_prior(split: Split, prior: Prior) -> Scorer:
+    """Return the scorer of the guess alone: `prior(split)` is its mean [n, rank] and covariance [rank, rank]."""
+    return sides(split).scorer(prior(split)[0])
+
+
+def by_ratings(split: Split, k: int, reg: float, alpha: float) -> Scorer:
+    """Return the scorer of `fold_in` alone, from k of the choices that `split` reveals."""
+    known = sides(split)
+    return known.scorer(fold_in(revealed(split, k), known.other, reg=reg, alpha=alpha))
+
+
+def by_both(split: Split, k: int, prior: Prior, noise: float, silence: float) -> Scorer:
+    """Return the scorer of the posterior: what `prior(split)` says, and k of the choices that `split` reveals.
+
+    At k = 0 it is the guess alone: nobody was asked yet, so silence says nothing.
+    """
+    if k == 0:
+        return by_prior(split, prior)
+    return by_answers(split, revealed(split, k), prior, noise, silence)
+
+
+def by_answers(split: Split, answers: sparse.csr_matrix, prior: Prior, noise: float, silence: float) -> Scorer:
+    """Return the scorer of the posterior of `prior(split)` after `answers`, with the new side as rows.
+
+    `silence` is the weight of an answer that was not given, as a no, relative to one that was: 1 is parity.
+    """
+    V = sides(split).other
+    return sides(split).scorer(posterior(answers, V, *prior(split), noise=noise, silence=silence / noise))
+
+
+def by_sum(split: Split, k: int, prior: Prior, reg: float, alpha: float, weight: float = 1.0) -> Scorer:
+    """Return the scorer weight·`by_prior` + `by_ratings`, both standardised for each user (late fusion)."""
+    guess, ratings = by_prior(split, prior), by_ratings(split, k, reg, alpha)
+    return lambda users, items: weight * _standard(guess(users, items)) + _standard(ratings(users, items))
+
+
+def _standard(scores: Array) -> Array:
+    return (scores - scores.mean(axis=1, keepdims=True)) / np.maximum(scores.std(axis=1, keepdims=True), 1e-12)
+
+
+def recent_mean(known: Sides, mean: Array, times: Array, half_life: float) -> Array:
+    """Return `mean` [n, rank] drawn towards the factors of those who came before, [n, rank].
+
+    Each of `known.old` that came earlier, by `times` [n], counts as half for every `half_life` that lies between; the
+    mean itself counts as ten.
+    """
+    ago = (times[:, None] - times[known.old]) / half_life
+    share = np.where(ago > 0, 0.5 ** np.abs(ago), 0)
+    return (share @ known.own[known.old] + 10 * mean) / (share.sum(axis=1, keepdims=True) + 10)

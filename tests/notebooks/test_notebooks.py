@@ -91,7 +91,7 @@ def test_quick_run_draws_nothing(quick_run):
 
 
 # Chapters that are not rewritten yet. The list may only become shorter.
-FIRST_EDITION = {path.stem for path in NOTEBOOKS}
+FIRST_EDITION = {path.stem for path in NOTEBOOKS} - {"07_personalisation"}
 first = pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.stem in FIRST_EDITION], ids=lambda path: path.stem)
 second = pytest.mark.parametrize(
     "path", [p for p in NOTEBOOKS if p.stem not in FIRST_EDITION], ids=lambda path: path.stem
