@@ -719,6 +719,16 @@ def test_ask_first_gains_most_at_every_step():
         assert asked[n] == max(left, key=lambda item: volume([*asked[:n], item]))
 
 
+def test_with_a_goal_ask_first_leaves_the_least_variance_of_the_scores():
+    V, C, noise = rng().standard_normal((7, 3)), np.diag([3.0, 1.0, 0.2]), 0.5
+    goal = V.T @ V
+    left = lambda items: np.trace(goal @ np.linalg.inv(np.linalg.inv(C) + V[items].T @ V[items] / noise))  # noqa: E731
+    asked = ask_first(V, C, 4, noise=noise, goal=goal).tolist()
+    for n in range(4):
+        others = [item for item in range(7) if item not in asked[:n]]
+        assert asked[n] == min(others, key=lambda item: left([*asked[:n], item]))
+
+
 @pytest.mark.parametrize("n", [0, 8])
 def test_ask_first_refuses_more_questions_than_items(n):
     with pytest.raises(ColdstartError, match="expected 1 to 7 items"):

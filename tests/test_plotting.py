@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from coldstart_utils import palette
-from coldstart_utils.book import data_plots, figures, plotting, record
+from coldstart_utils.book import beliefs, data_plots, figures, plotting, record
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.whatif import panels
 
@@ -299,3 +299,35 @@ def test_without_a_kernel_pictured_widgets_are_their_picture():
     assert bundle["text/plain"] == "two dots" and len(shown.children) == 1
     assert base64.b64decode(bundle["image/png"]).startswith(PNG)
     assert about["image/png"]["width"] == 760
+
+
+def test_the_leads_of_a_baseline_are_the_differences_turned_round():
+    table = pd.DataFrame({
+        "model": ["a", "b", "c"] * 2, "baseline": "a", "shots": [1, 1, 1, 5, 5, 5],
+        "difference": [0, -0.2, 0.1, 0, -0.4, -0.1], "diff_low": [0, -0.3, 0.05, 0, -0.5, -0.2],
+        "diff_high": [0, -0.1, 0.2, 0, -0.3, 0.1],
+    })  # fmt: skip
+    ahead = beliefs.leads(table, by="shots", title="", metric="NDCG")
+    assert [ax.get_title(loc="left") for ax in ahead.axes] == ["over b", "over c"]
+    assert [text.get_text() for text in ahead.axes[0].texts] == ["+.200", "+.400"]
+    turned = beliefs.leads(table, by="shots", title="", metric="NDCG", ahead=False)
+    assert [text.get_text() for text in turned.axes[1].texts] == ["−.400", "−.100"]
+
+
+def test_a_posterior_lies_between_a_guess_and_the_answers():
+    (ax,) = beliefs.beliefs(0.6, 0.2, 0.35, 3, 0.5).axes
+    peaks = [line.get_xdata()[np.argmax(line.get_ydata())] for line in ax.lines[:3]]
+    assert peaks[1] < peaks[2] < peaks[0]
+
+
+def test_a_verdict_follows_its_table():
+    rows = [
+        (k, m, v, k == 5 and m == "x", m == "y") for k in (1, 5) for m, v in (("x", 0.3), ("y", 0.1 * k), ("b", 0.4))
+    ]
+    table = pd.DataFrame(rows, columns=["ratings", "model", "mean", "better", "worse"]).assign(baseline="b")
+    told = beliefs.verdict(table, "ratings", ("x", "y"))
+    assert "**Y is ahead of x from 5 ratings on**" in told
+    assert "shown to be worse than one of them at 5" in told and "ahead of y at 1, 5." in told
+    told = beliefs.verdict(table.assign(better=False, worse=False), "ratings", ("y", "x"))
+    assert "**X is ahead of y from 1 ratings on**" in told
+    assert "never shown to be worse.**" in told and "ahead of none." in told

@@ -12,10 +12,11 @@ from coldstart_utils.catalogue.splits import (
     check_no_leak,
     cold_items,
     hide_items,
-    k_shot_either,
+    interview,
     k_shot_items,
     k_shot_users,
     known_and_new,
+    revealed,
     temporal,
     temporal_cold_items,
     warm,
@@ -307,15 +308,28 @@ def test_new_items_are_chosen_among_those_given(matrix):
     assert set(split.candidates) <= set(among) and len(split.candidates) == round(0.2 * len(among))
 
 
-def test_k_shot_either_turns_the_new_side_into_rows(matrix):
-    outer = cold_items(matrix, 0)
-    users, of_users = k_shot_either("users", matrix, 1, k=2)
-    items, of_items = k_shot_either("items", outer.train, 1, k=2)
-    assert of_users.shape == (60, 40) and of_items.shape == (40, 60)
-    assert pairs(of_users) == pairs(users.support) and pairs(of_items.T) == pairs(items.support)
-    assert not set(items.candidates) & set(outer.candidates)
-    with pytest.raises(ColdstartError, match="expected 'users' or 'items', got 'films'"):
-        k_shot_either("films", matrix, 1, k=2)
+def test_what_is_shown_at_k_is_shown_at_more_and_the_new_side_stands_in_rows(matrix):
+    users, items = k_shot_users(matrix, 1, k=4), k_shot_items(matrix, 1, k=4)
+    for split, whole in ((users, users.support), (items, items.support.T)):
+        shown = [pairs(revealed(split, k)) for k in (0, 2, 3, 4)]
+        assert shown[0] == set() and shown[1] < shown[2] < shown[3] == pairs(whole)
+        assert np.diff(revealed(split, 2).indptr).max() == 2
+        assert shown[1] == pairs(revealed(split, 2))
+    with pytest.raises(ColdstartError, match="k: expected 0 or more, got -1"):
+        revealed(users, -1)
+
+
+def test_an_interview_reveals_the_choices_among_its_items_and_ranks_none_of_them(matrix):
+    split = k_shot_users(matrix, 1, k=3)
+    asked = split.candidates[:5]
+    told = interview(split, asked)
+    whole = pairs(split.support) | pairs(split.test)
+    assert pairs(told.support) == {(u, i) for u, i in whole if i in asked}
+    assert pairs(told.test) == {(u, i) for u, i in whole if i not in asked}
+    assert set(told.candidates) == set(split.candidates) - set(asked)
+    assert told.train is split.train
+    with pytest.raises(ColdstartError, match="interview: expected a split of kind 'k_shot_users'"):
+        interview(k_shot_items(matrix, 1, k=3), asked)
 
 
 def test_without_items_they_are_neither_ranked_nor_asked_for(matrix):

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse, stats
 
 from coldstart_utils.ground import ColdstartError
-from coldstart_utils.measure import ranking, study
+from coldstart_utils.measure import curves, phrases, ranking, study
 from coldstart_utils.models.content import block_kernels
 from coldstart_utils.models.transfer import LateFusion, Neighbours, Transfer, teacher_scores
 
@@ -46,6 +46,29 @@ def test_every_user_is_new_exactly_once_the_same_for_every_k():
         assert set(warm.outer.users) <= set(cold.outer.users)
         assert warm.outer.support.sum(axis=1).max() == 2
         assert warm.outer.train[cold.outer.users].nnz == warm.nested[0].test[cold.outer.users].nnz == 0
+
+
+def test_only_what_has_enough_is_new_and_reveals_k():
+    degrees = np.diff(MATRIX.tocsc().indptr)
+    least = int(np.median(degrees))
+    folds = study.item_folds(MATRIX, 3, k=4, least=least)
+    new = np.concatenate([fold.outer.candidates for fold in folds])
+    assert sorted(new) == np.flatnonzero(degrees >= least).tolist()
+    for fold in folds:
+        for split in (fold.outer, *fold.nested):
+            assert (np.diff(split.support.tocsc().indptr)[split.candidates] == 4).all()
+            assert split.train[:, split.candidates].nnz == 0
+        assert fold.nested[0].test[:, fold.outer.candidates].nnz == 0
+    active = int(np.median(np.diff(MATRIX.indptr)))
+    users = np.concatenate([f.outer.users for f in study.user_folds(MATRIX, 3, k=1, least=active)])
+    assert sorted(users) == np.flatnonzero(np.diff(MATRIX.indptr) >= active).tolist()
+
+
+def test_each_split_of_the_folds_is_changed():
+    folds = study.item_folds(MATRIX, 2)
+    asked = study.each_split(folds, lambda split: split.without(split.candidates[:1]))
+    assert [len(f.outer.candidates) for f in asked] == [len(f.outer.candidates) - 1 for f in folds]
+    assert all(len(f.nested) == 1 and f.nested[0] is not old.nested[0] for f, old in zip(asked, folds))
 
 
 @pytest.mark.parametrize("make", [study.item_folds, lambda X, n: study.user_folds(X, n, k=0)])
@@ -215,6 +238,52 @@ def test_a_model_meets_the_baseline_on_the_folds_that_both_ran():
     assert table.loc["full", "difference"] == pytest.approx(0.1) and list(table.index) == ["base", "full", "late"]
 
 
+def test_tables_of_the_values_of_a_column_stand_one_below_the_other():
+    values = frame({"a": ANY.random(9), "b": ANY.random(9)})
+    both = pd.concat([values.assign(shots=3), values.assign(shots=1, ndcg=values["ndcg"] * 2)])
+    tables = curves.compare_by(both, "shots", "a", units=("user",))
+    assert tables["shots"].tolist() == [3, 3, 1, 1]
+    alone, drop = study.compare(values, "a", unit="user"), ["told"]
+    assert tables[tables["shots"] == 3].drop(columns=["shots", *drop]).equals(alone.drop(columns=drop))
+
+
+def test_a_tick_needs_every_unit_and_told_says_so():
+    base = ANY.random(40)
+    rows = [
+        pd.DataFrame({"model": name, "fold": fold, "user": range(40), "ndcg": base + gain, "shots": 1})
+        for fold, more in enumerate((0.5, -0.1, 0.2))
+        for name, gain in (("a", 0.0), ("b", more))
+    ]
+    single = curves.compare_by(pd.concat(rows), "shots", "a", units=("user",))
+    both = curves.compare_by(pd.concat(rows), "shots", "a", units=("user", "fold"))
+    assert single.loc["b", "better"] and not both.loc["b", "better"]
+    assert curves.ticked(single, "shots", "better") == {("b", 1)} and not curves.ticked(both, "shots", "better")
+    assert not single.loc["b", "told"].endswith("not shown") and both.loc["b", "told"].endswith("not shown")
+
+
+def test_a_chosen_number_is_read_back():
+    rows = [("m", k, fold, f"noise {k}, silence {fold / 10:.3g}") for k in (1, 5) for fold in (1, 2)]
+    results = pd.DataFrame(rows, columns=["model", "shots", "fold", "setting"])
+    assert study.chosen(results, "m", "silence", "shots").groupby("shots").median().tolist() == pytest.approx(
+        [0.15] * 2
+    )
+
+
+def test_each_value_of_a_column_has_its_own_methods():
+    fold = study.item_folds(MATRIX, 2)[:1]
+    levels = lambda weight: {"m": study.Arm(lambda split: ranking.from_items(weight * np.arange(50.0)))}  # noqa: E731
+    results = study.run_each(levels, "weight", (1, -1), fold, k=5)
+    assert results.groupby("weight", sort=False)["ndcg"].mean().index.tolist() == [1, -1]
+    assert results["model"].unique().tolist() == ["m"]
+
+
+def test_it_is_told_where_a_curve_reaches_its_goal():
+    rows = [("up", 0, k, k / 10) for k in (1, 3, 5)] + [("goal", 0, k, 0.4) for k in (1, 3, 5)]
+    rows += [("up", 1, k, 0.1) for k in (1, 3, 5)] + [("goal", 1, k, 0.4) for k in (1, 3, 5)]
+    results = pd.DataFrame(rows, columns=["model", "fold", "shots", "ndcg"])
+    assert curves.reached_at(results, "shots", "up", "goal", metric="ndcg") == pytest.approx([4, np.inf])
+
+
 def test_one_fold_says_nothing_about_folds():
     one = pd.DataFrame({"model": list("ab"), "fold": 0, "user": 0, "ndcg": [0.1, 0.9]})
     table = study.compare(one, "a")
@@ -231,12 +300,12 @@ def test_unknown_names_are_refused(wrong):
     ("number", "text"), [(0.0123, "+.012"), (-0.0123, "−.012"), (0.0001, ".000"), (-0.0004, ".000"), (1.5, "+1.500")]
 )
 def test_numbers_are_told_with_sign_and_without_minus_zero(number, text):
-    assert study.signed(number) == text
+    assert phrases.signed(number) == text
 
 
 def test_a_table_is_listed_without_its_baseline():
     table = study.compare(frame({"base": np.full(9, 0.1), "other": np.full(9, 0.15)}, folds=1), "base", unit="user")
-    assert study.listed(table) == "other 0.150, +.050 (+.050 to +.050)"
+    assert phrases.listed(table) == "other 0.150, +.050 (+.050 to +.050)"
 
 
 # --- Folds of choices, and of new and known items together ---
@@ -282,7 +351,5 @@ def test_what_is_shown_is_said_in_words():
         {"base": base, "up": base + 1 + rng.normal(0, 0.1, 40), "same": base + rng.normal(0, 1, 40)}, folds=1
     )
     table = study.compare(results, "base", unit="user")
-    assert study.shown(table) == f"shown to be better: up {table.told['up']}"
-    assert study.shown(table.loc[["base", "same"]]) == "none is shown to differ"
-
-
+    assert phrases.shown(table) == f"shown to be better: up {table.told['up']}"
+    assert phrases.shown(table.loc[["base", "same"]]) == "none is shown to differ"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..measure import metrics
-from ..measure.study import signed
+from ..measure.phrases import signed
 from ..palette import BLUE, COLOURS, GREY, INK, ORANGE, STYLE, figure
 from .plotting import lines
 

@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
-from ..measure.study import signed
+from ..measure.phrases import signed
 from ..palette import BLUE, COLOURS, FAINT, GREY, INK, ORANGE, SEQUENTIAL, SKY, STYLE, figure
 
 Array = np.ndarray
@@ -34,7 +34,7 @@ def intervals(
     )
     for ax, (name, part) in zip(axes[0], parts.items()):
         rows = part["model"].map(models.index) if panels else range(len(part))
-        _dots(ax, part, rows, highlight, faded, signs)
+        _dots(ax, part, rows, highlight, faded, min(frame["low"]) < 0 if signs is None else signs)
         low, high = min(0, *part["low"]), max(0, *part["high"])
         # Room for the values beside the dots, of which narrow axes need more.
         room = (0.42 if panels else 0.14) * (high - low)
@@ -111,10 +111,7 @@ def predicted_against_true(
     return fig
 
 
-def _dots(
-    ax: Any, frame: pd.DataFrame, rows: Any, highlight: Sequence[str], faded: Sequence[str], signs: bool | None
-) -> None:
-    below = min(frame["low"]) < 0 if signs is None else signs
+def _dots(ax: Any, frame: pd.DataFrame, rows: Any, highlight: Sequence[str], faded: Sequence[str], below: bool) -> None:
     for y, row in zip(rows, frame.itertuples()):
         grey = row.model in faded or getattr(row, "unclear", False)
         colour = GREY if grey else ORANGE if row.model in highlight else BLUE

@@ -213,17 +213,30 @@ def k_shot_items(
     return _split("k_shot_items", seed, cold.train, test, cold.candidates[asked | ~shown], support)
 
 
-def k_shot_either(side: str, matrix: sparse.csr_matrix, seed: int, *, k: int) -> tuple[Split, sparse.csr_matrix]:
-    """Return `k_shot_users` or `k_shot_items` (side 'users', 'items'), the items chosen among those with interactions,
-    and what it reveals with the new side as rows, as `fold_in` wants it. Raises ColdstartError for another side.
+def revealed(split: Split, k: int) -> sparse.csr_matrix:
+    """Return k of the choices that a k-shot split reveals of each new user or item, with the new side as rows.
+
+    One split that reveals many serves a whole curve: what is asked stays the same for every k, and what is shown at k
+    is shown at k + 1 too. Raises ColdstartError if k is negative.
     """
-    if side not in ("users", "items"):
-        raise ColdstartError(f"side: expected 'users' or 'items', got {side!r}")
-    if side == "users":
-        split = k_shot_users(matrix, seed, k=k)
-        return split, split.support
-    split = k_shot_items(matrix, seed, k=k, among=np.flatnonzero(np.diff(matrix.tocsc().indptr)))
-    return split, sparse.csr_matrix(split.support.T)
+    if k < 0:
+        raise ColdstartError(f"k: expected 0 or more, got {k}")
+    rows = split.support if split.kind == "k_shot_users" else split.support.T
+    return _reveal(sparse.csr_matrix(rows), k, np.random.default_rng([split.seed, 3]))
+
+
+def interview(split: Split, items: Array) -> Split:
+    """Return the protocol in which each new user of a `k_shot_users` split says of `items` whether they chose them.
+
+    Their choices among these items are revealed, and no others; the items are not ranked. Users who chose nothing else
+    leave. Raises ColdstartError for a split of another kind.
+    """
+    if split.kind != "k_shot_users":
+        raise ColdstartError(f"interview: expected a split of kind 'k_shot_users', got {split.kind!r}")
+    chosen = (split.support + split.test).tocsr()
+    told = np.isin(chosen.tocoo().col, items)
+    whole = replace(split, support=sparse.csr_matrix(chosen.shape), test=chosen)
+    return replace(whole.without(items), support=_keep(chosen, told))
 
 
 def temporal_cold_items(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix, *, fraction: float = 0.2) -> Split:

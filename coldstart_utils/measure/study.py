@@ -6,15 +6,25 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from scipy import sparse, stats
 from tqdm import tqdm
 
-from ..catalogue.splits import Split, cold_items, hide_items, k_shot_users, warm, warm_and_cold, warm_parts
+from ..catalogue.splits import (
+    Split,
+    cold_items,
+    hide_items,
+    k_shot_items,
+    k_shot_users,
+    warm,
+    warm_and_cold,
+    warm_parts,
+)
 from ..ground import ColdstartError
+from .phrases import told
 from .ranking import Scorer, evaluate
 
 Array = np.ndarray
@@ -50,33 +60,42 @@ class Fold:
     nested: tuple[Split, ...]
 
 
-def item_folds(X: sparse.csr_matrix, n: int = 5, *, seed: int = 0, nested: int = 1) -> list[Fold]:
+def item_folds(
+    X: sparse.csr_matrix, n: int = 5, *, seed: int = 0, nested: int = 1, k: int = 0, least: int = 1
+) -> list[Fold]:
     """Return `n` folds of X [users, items], in which every item with interactions is new exactly once.
 
-    Each fold has `nested` splits, in which a fifth of its known items plays new: settings are chosen there. Raises
-    ColdstartError unless 2 <= n <= items with interactions.
+    Each fold has `nested` splits, in which a fifth of its known items plays new: settings are chosen there. With k > 0
+    each new item reveals k interactions. Items with fewer than `least` interactions are never new, always known.
+    Raises ColdstartError unless 2 <= n <= items that can be new.
     """
-    known = np.flatnonzero(np.diff(X.tocsc().indptr))
+    known = _at_least(least, X.T)
     if not 2 <= n <= len(known):
         raise ColdstartError(f"item_folds: expected 2 to {len(known)} folds, got {n!r}")
     shuffled = np.random.default_rng(seed).permutation(known)
     folds = []
     for number, new in enumerate(np.array_split(shuffled, n)):
-        outer = hide_items(X, new, seed=number)
-        seeds = [1000 * (seed + 1) + 10 * number + j for j in range(nested)]
-        inner = [cold_items(outer.train, each, among=outer.warm_items) for each in seeds]
+        outer = k_shot_items(X, number, k=k, new=new) if k else hide_items(X, new, seed=number)
+        seeds, among = [1000 * (seed + 1) + 10 * number + j for j in range(nested)], _at_least(least, outer.train.T)
+        if k:
+            inner = [k_shot_items(outer.train, each, k=k, among=among) for each in seeds]
+        else:
+            inner = [cold_items(outer.train, each, among=among) for each in seeds]
         folds.append(Fold(outer, tuple(inner)))
     return folds
 
 
-def user_folds(X: sparse.csr_matrix, n: int = 5, *, k: int, seed: int = 0, nested: int = 1) -> list[Fold]:
+def user_folds(
+    X: sparse.csr_matrix, n: int = 5, *, k: int, seed: int = 0, nested: int = 1, least: int = 1
+) -> list[Fold]:
     """Return `n` folds of X [users, items], in which every user with choices is new exactly once and reveals `k` of
     them.
 
     The same seed makes the same users new for every k. Nested splits do the same with a fifth of the known users.
-    Raises ColdstartError unless 2 <= n <= users with choices.
+    Users with fewer than `least` choices are never new, always known. Raises ColdstartError unless 2 <= n <= users
+    that can be new.
     """
-    known = np.flatnonzero(np.diff(X.indptr))
+    known = _at_least(least, X)
     if not 2 <= n <= len(known):
         raise ColdstartError(f"user_folds: expected 2 to {len(known)} folds, got {n!r}")
     folds = []
@@ -115,6 +134,15 @@ def joint_folds(X: sparse.csr_matrix, n: int = 5, *, seed: int = 0) -> list[Fold
         inner = fold.nested[0]
         folds.append(Fold(outer, (warm_and_cold(outer.train, inner.candidates, inner.seed),)))
     return folds
+
+
+def each_split(folds: Sequence[Fold], change: Callable[[Split], Split]) -> list[Fold]:
+    """Return the folds with `change(split)` in the place of each of their splits."""
+    return [Fold(change(fold.outer), tuple(change(split) for split in fold.nested)) for fold in folds]
+
+
+def _at_least(least: int, rows: sparse.spmatrix) -> Array:
+    return np.flatnonzero(np.diff(rows.tocsr().indptr) >= max(least, 1))
 
 
 # --- Tuning ----------------------------------------------------------------------------------------------------------
@@ -188,9 +216,22 @@ def run(
     return pd.concat(rows, ignore_index=True)
 
 
+def run_each(
+    make: Callable[[Any], Mapping[str, Method]], by: str, values: Iterable[Any], folds: Sequence[Fold], **options: Any
+) -> pd.DataFrame:
+    """Return the rows of `run` for the methods `make(value)`, value by value, with a column `by` that holds it."""
+    return pd.concat(run(make(value), folds, **options).assign(**{by: value}) for value in values)
+
+
 def settings(results: pd.DataFrame) -> pd.DataFrame:
     """Return the setting that each method got on each fold: methods down, folds across."""
     return results.groupby(["model", "fold"], sort=False)["setting"].first().unstack()
+
+
+def chosen(results: pd.DataFrame, model: str, knob: str, by: str) -> pd.Series:
+    """Return the number that `knob` got for a model on each fold, at each value of the column `by`."""
+    text = results[results["model"] == model].groupby([by, "fold"], sort=False)["setting"].first()
+    return text.str.extract(rf"{knob} ([^,]+)", expand=False).astype(float)
 
 
 # --- Comparing -------------------------------------------------------------------------------------------------------
@@ -296,30 +337,3 @@ def holm(p: Array) -> Array:
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(1, np.maximum.accumulate(np.sort(p) * np.arange(len(p), 0, -1)))
     return adjusted
-
-
-def told(difference: float, low: float, high: float, digits: int = 3) -> str:
-    """Return a difference and its interval as text, '+.012 (+.010 to +.015)'."""
-    return f"{signed(difference, digits)} ({signed(low, digits)} to {signed(high, digits)})"
-
-
-def listed(table: pd.DataFrame) -> str:
-    """Return the rows of a `compare` table but the baseline as text, 'name 0.342, +.012 (+.010 to +.015); …'."""
-    rows = [row for row in table.itertuples() if row.model != row.baseline]
-    return "; ".join(f"{row.model} {row.mean:.3f}, {row.told}" for row in rows)
-
-
-def shown(table: pd.DataFrame) -> str:
-    """Return in words which rows of a `compare` table are shown to differ, with their differences."""
-    better, worse = (
-        ", ".join(f"{row.model} {row.told}" for row in table[table[side]].itertuples()) for side in ("better", "worse")
-    )
-    parts = [f"shown to be {side}: {rows}" for side, rows in (("better", better), ("worse", worse)) if rows]
-    return "; ".join(parts) or "none is shown to differ"
-
-
-def signed(number: float, digits: int = 3) -> str:
-    """Return a number with its sign and without a zero before the point, '+.012', and '.000' for none."""
-    text = f"{abs(number):.{digits}f}"
-    sign = "" if not float(text) else "−" if number < 0 else "+"
-    return sign + (text[1:] if text.startswith("0.") else text)

@@ -103,8 +103,9 @@ def fold_in(X: sparse.csr_matrix, V: Array, *, reg: float, alpha: float = 1.0, p
     """Return the factors [rows of X, rank] of new users from their interactions with known items V [items, rank].
 
     One half sweep of `als_implicit`; transposed, X.T and U fold in new items. The penalty reg·‖x − prior‖² pulls to
-    the rows of `prior` [rows of X, rank], without it to zero, where a row without interactions stays. Raises
-    ColdstartError for a bad reg, shapes that do not fit, or interactions that are negative or not finite.
+    the rows of `prior` [rows of X, rank], without it to zero, where a row without interactions stays. Others call it
+    `recalculate_user` (implicit) or `new_user_embedding` (LensKit). Raises ColdstartError for a bad reg, shapes that do
+    not fit, or interactions that are negative or not finite.
     """
     _positive(reg)
     _positive(alpha, "alpha")

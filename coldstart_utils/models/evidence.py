@@ -58,20 +58,25 @@ def posterior(
     return prior + solve_rows(X, np.full(X.nnz, noise), unexplained, V, precision)
 
 
-def ask_first(V: Array, covariance: Array, n: int, *, noise: float) -> Array:
+def ask_first(V: Array, covariance: Array, n: int, *, noise: float, goal: Array | None = None) -> Array:
     """Return the n items [n] whose answers shrink the uncertainty about x ~ N(m, covariance) fastest, first to last.
 
     Each next item has the largest v·C·v, C the covariance given the ones before: the greatest gain in log det C⁻¹, a
-    greedy D-optimal design (Fedorov 1972). It needs no answers. Raises ColdstartError unless 1 <= n <= items.
+    greedy D-optimal design (Fedorov 1972). With a `goal` G [rank, rank], such as VᵀV, it is the greatest fall of
+    trace(G·C), the summed variance of the scores: I-optimal. It needs no answers. Raises ColdstartError unless 1 <= n
+    <= items.
     """
     _positive(noise, "noise")
     if not 1 <= n <= len(V):
         raise ColdstartError(f"ask_first: expected 1 to {len(V)} items, got {n!r}")
     C, chosen = covariance.astype(float), []
     for _ in range(n):
-        gain = np.einsum("nk,nk->n", V @ C, V)
+        seen = V @ C
+        gain = variance = np.einsum("nk,nk->n", seen, V)
+        if goal is not None:
+            gain = np.einsum("nk,nk->n", seen @ goal, seen) / (noise + variance)
         gain[chosen] = -np.inf
         chosen.append(int(np.argmax(gain)))
-        seen = C @ V[chosen[-1]]
-        C = C - np.outer(seen, seen) / (noise + seen @ V[chosen[-1]])
+        known = C @ V[chosen[-1]]
+        C = C - np.outer(known, known) / (noise + known @ V[chosen[-1]])
     return np.array(chosen)

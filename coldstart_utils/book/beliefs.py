@@ -1,0 +1,79 @@
+"""Figures of a guess that meets evidence: beliefs before and after, and what a posterior gains over its rivals."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .plotting import intervals, lines
+
+
+def leads(table: pd.DataFrame, *, by: str, title: str, metric: str, ahead: bool = True) -> Figure:
+    """Return the differences of a `study.compare_by` table as dots: a panel for each model, a row for each value of
+    `by`.
+
+    What the baseline is ahead of each model; with ahead=False what each model is ahead of the baseline, with a panel
+    for each value of `by` and a row for each model.
+    """
+    rows = table[table["model"] != table["baseline"]]
+    if ahead:
+        drawn = rows.assign(mean=-rows["difference"], low=-rows["diff_high"], high=-rows["diff_low"])
+        drawn = drawn.assign(panel=("over " + rows["model"]).map(_wrapped), model=[_counted(n, by) for n in rows[by]])
+    else:
+        drawn = rows.assign(mean=rows["difference"], low=rows["diff_low"], high=rows["diff_high"])
+        drawn = drawn.assign(panel=[_counted(n, by) for n in rows[by]])
+    return intervals(drawn, title=title, xlabel=f"difference in {metric}", panels="panel")
+
+
+def _counted(n: int, what: str) -> str:
+    return f"after {n} {what[:-1] if n == 1 else what}" if n else f"without {what}"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 16)
+
+
+def beliefs(mean: float, miss: float, share: float, answers: int, noise: float) -> Figure:
+    """Return the densities of a guess N(mean, miss²), of `answers` with a `share` of yes and deviation `noise` each,
+    and of their posterior.
+    """
+    x, worth = np.linspace(-0.5, 1.5, 101), noise**2 / miss**2
+    both = (worth * mean + answers * share) / (worth + answers)
+    parts = {"guess": (mean, miss), "answers": (share, noise / answers**0.5)}
+    parts |= {"posterior": (both, noise / (worth + answers) ** 0.5)}
+    curves = {name: np.exp(-(((x - m) / s) ** 2) / 2) / s for name, (m, s) in parts.items()}
+    frame = pd.DataFrame(curves | {"x": x}).melt("x", var_name="by")
+    title = f"A guess worth {worth:.1f} ratings and {answers} answers: {both:.2f}"
+    return lines(frame, x="x", y="value", by="by", title=title, xlabel="share of yes", ylabel="density")
+
+
+def curve(table: pd.DataFrame, *, by: str, title: str, metric: str, faded: Sequence[str]) -> Figure:
+    """Return the means of a `study.compare_by` table as one line per model over the values of `by`."""
+    xlabel = f"{by} revealed of each (the test is the same throughout)"
+    drawn = table.astype({by: str})
+    return lines(drawn, x=by, y="mean", by="model", title=title, xlabel=xlabel, ylabel=metric, faded=faded)
+
+
+def verdict(table: pd.DataFrame, by: str, parts: tuple[str, str]) -> str:
+    """Return in sentences what a `study.compare_by` table says of its baseline and of the two `parts` that it joins.
+
+    From which value of `by` on the second part is ahead of the first, whether the baseline is ever shown to be worse
+    than a part, what the three reach at the end, and where the baseline is shown to be ahead of whom.
+    """
+    first, second = parts
+    means, last, ours = table.set_index(["model", by])["mean"].unstack(), table[by].iloc[-1], table["baseline"].iloc[0]
+    ahead = [value for value in table[by].unique() if means.loc[second, value] > means.loc[first, value]]
+    harm = sorted(table[table["better"] & table["model"].isin(parts)][by].unique())
+    level = ", ".join(f"{name} {means.loc[name, last]:.3f}" for name in (*parts, ours))
+    shown = table[table["worse"]].groupby("model", sort=False)[by].apply(lambda values: ", ".join(map(str, values)))
+    told = "; ".join(f"{name} at {where}" for name, where in shown.items())
+    passed = f"{second} is ahead of {first} from {ahead[0]} {by} on" if ahead else f"{second} never passes {first}"
+    worse = f"shown to be worse than one of them at {', '.join(map(str, harm))}" if harm else "never shown to be worse"
+    return (
+        f"**{passed[0].upper()}{passed[1:]}** (of the points tried). **Knowing both is {worse}.** At {last} {by}: "
+        f"{level}. The {ours} is shown to be ahead of {told or 'none'}."
+    )

@@ -1,0 +1,32 @@
+"""Numbers in sentences: differences with their intervals, rows of a comparison, what is shown."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+
+def told(difference: float, low: float, high: float, digits: int = 3) -> str:
+    """Return a difference and its interval as text, '+.012 (+.010 to +.015)'."""
+    return f"{signed(difference, digits)} ({signed(low, digits)} to {signed(high, digits)})"
+
+
+def listed(table: pd.DataFrame) -> str:
+    """Return the rows of a `compare` table but the baseline as text, 'name 0.342, +.012 (+.010 to +.015); …'."""
+    rows = [row for row in table.itertuples() if row.model != row.baseline]
+    return "; ".join(f"{row.model} {row.mean:.3f}, {row.told}" for row in rows)
+
+
+def shown(table: pd.DataFrame) -> str:
+    """Return in words which rows of a `compare` table are shown to differ, with their differences."""
+    better, worse = (
+        ", ".join(f"{row.model} {row.told}" for row in table[table[side]].itertuples()) for side in ("better", "worse")
+    )
+    parts = [f"shown to be {side}: {rows}" for side, rows in (("better", better), ("worse", worse)) if rows]
+    return "; ".join(parts) or "none is shown to differ"
+
+
+def signed(number: float, digits: int = 3) -> str:
+    """Return a number with its sign and without a zero before the point, '+.012', and '.000' for none."""
+    text = f"{abs(number):.{digits}f}"
+    sign = "" if not float(text) else "−" if number < 0 else "+"
+    return sign + (text[1:] if text.startswith("0.") else text)
