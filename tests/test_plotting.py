@@ -174,6 +174,12 @@ def test_a_figure_is_written_again_only_if_something_can_be_seen(tmp_path, monke
     first = save(FRAME)
     assert save(FRAME.assign(mean=FRAME["mean"] * (1 + 2e-6))) == first
     assert save(FRAME, alt="other words")["manifest.json"] != first["manifest.json"]
+    stale = json.loads(first["manifest.json"])
+    stale["one"]["data_sha256"] = "of other data"
+    (tmp_path / "manifest.json").write_text(json.dumps(stale))
+    assert (
+        json.loads(save(FRAME)["manifest.json"])["one"]["data_sha256"] == hashlib.sha256(first["one.csv"]).hexdigest()
+    )
     moved = save(FRAME.assign(low=0.07))
     assert moved["one.csv"] != first["one.csv"] and moved["one.png"] != first["one.png"]
 

@@ -65,6 +65,7 @@ def save_figure(fig: Figure, name: str, data: pd.DataFrame, run: Run, *, alt: st
             manifest = folder / "manifest.json"
             entries = json.loads(manifest.read_text()) if manifest.is_file() else {}
             told = all(entries.get(name, {}).get(key) == entry[key] for key in ("notebook", "parameters", "alt"))
+            told = told and entries[name]["data_sha256"] == _hash(folder / f"{name}.csv")
             if told and _same(folder, name, table, picture):
                 return shown
             for suffix, content in (("png", picture), ("csv", table)):
@@ -84,6 +85,10 @@ def _same(folder: Path, name: str, table: bytes, picture: bytes) -> bool:
     except (FileNotFoundError, AssertionError):
         return False
     return old.shape == new.shape and bool(np.abs(old - new).max() < 0.1)
+
+
+def _hash(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def drop_stale(root: Path) -> list[str]:

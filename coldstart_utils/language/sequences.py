@@ -237,7 +237,7 @@ def recorded_trials() -> pd.DataFrame:
     """Return the trials that chose the settings of chapter 09's Transformers, on nested splits of MovieLens-100K.
 
     One row a training: question, model, what was changed, rate, drop, epochs, and the NDCG@20 that was reached. Written
-    by `benchmarks/sequences.py`.
+    by `benchmarks/recorded/sequences.py`.
     """
     return pd.read_csv(package_file("ml-100k-sequences.tsv"), sep="\t", keep_default_na=False)
 

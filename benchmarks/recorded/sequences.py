@@ -1,6 +1,6 @@
 """Choose the settings of chapter 09's Transformers on nested splits of MovieLens-100K, and keep all that was tried.
 
-    python benchmarks/sequences.py [--trials 8]
+    python benchmarks/recorded/sequences.py [--trials 8]
 
 The model and its training are the open cells of `notebooks/09_sequences.ipynb`, run as they stand there. For each model
 a pattern search tries so many pairs of learning rate and dropout; then one thing at a time is changed at the best pair.
@@ -24,7 +24,7 @@ from coldstart_utils.catalogue.splits import Split
 from coldstart_utils.ground import package_file
 from coldstart_utils.measure import ranking, study
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "09_sequences.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "09_sequences.ipynb"
 # Parameters, imports, attention, block, catalogue, model, training, protocol, and the two methods.
 CELLS = ["09-04", "09-05", "09-07", "09-13", "09-15", "09-17", "09-21", "09-26", "09-35", "09-47"]
 START = {"rate": 0.008, "drop": 0.2}
