@@ -42,8 +42,6 @@ def draw():
     reader(ax, 12.2, "table", ["tokens → vectors", "sum"], GREEN)
     arrow(ax, (2.35, 6.0), (4.5, 6.0), BLUE)
     ax.text(3.4, 6.12, "be alike", ha="center", fontsize=8, color=BLUE)
-    arrow(ax, (2.7, 4.0), (4.1, 2.5), BLUE, ":")
-    ax.text(3.8, 3.6, "hidden\nstates", ha="center", fontsize=8, color=BLUE)
     ax.text(9.7, 3.9, "learns from who\nchose the items", ha="left", fontsize=8, color=GREY)
     ax.plot([1.3, 1.3, 13.5], [6.3, 6.75, 6.75], color=BLUE, lw=1.5)
     arrow(ax, (13.5, 6.75), (13.5, 6.25), BLUE)

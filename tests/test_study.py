@@ -353,3 +353,14 @@ def test_what_is_shown_is_said_in_words():
     table = study.compare(results, "base", unit="user")
     assert phrases.shown(table) == f"shown to be better: up {table.told['up']}"
     assert phrases.shown(table.loc[["base", "same"]]) == "none is shown to differ"
+
+
+def test_the_latest_items_make_a_fold_or_none():
+    moments = sparse.csr_matrix((np.arange(1.0, MATRIX.nnz + 1), MATRIX.nonzero()), shape=MATRIX.shape)
+    assert study.temporal_fold(MATRIX, moments) is None  # users come one after the other: no item is new so late
+    late = sparse.csr_matrix(((MATRIX.nonzero()[1] >= 45) * 1000 + np.arange(1.0, MATRIX.nnz + 1), MATRIX.nonzero()))
+    share = (MATRIX.nonzero()[1] >= 45).mean()
+    late.resize(MATRIX.shape)
+    fold = study.temporal_fold(MATRIX, late)
+    assert share < 0.2 and set(range(45, 50)) & set(MATRIX.nonzero()[1]) <= set(fold.outer.candidates)
+    assert not np.isin(fold.nested[0].candidates, fold.outer.candidates).any()

@@ -63,7 +63,8 @@ def gains(
     drawn = rows.assign(mean=rows["difference"], low=rows["diff_low"], high=rows["diff_high"])
     drawn["unclear"] = ~rows["better"] & ~rows["worse"] & ~rows["model"].isin(highlight)
     against, unit, n = table["baseline"].iloc[0], table["unit"].iloc[0], table["n"].max()
-    xlabel = f"difference in {metric} to “{against}” (95 % interval, {n} {unit}s)\ngrey: not shown to differ"
+    xlabel = f"difference in {metric} to “{against}” (95 % interval, {n} {unit}s)"
+    xlabel += "\ngrey: not shown to differ after Holm's correction over all rows"
     fig = intervals(drawn, title=title, xlabel="" if panels else xlabel, highlight=highlight, panels=panels, signs=True)
     if panels:
         fig.supxlabel(f"difference in {metric} to “{against}” (95 % interval); grey: not shown to differ", fontsize=10)
@@ -103,8 +104,8 @@ def predicted_against_true(
         # The lowest lie side by side on one count: their names climb.
         shift = (5, 4 + 10 * place) if place < 3 else (-5, 3)
         ha = "left" if place < 3 else "right"
-        label = {"textcoords": "offset points", "fontsize": 8, "color": INK, "ha": ha}
-        ax.annotate(frame[name].iloc[row], (x[row], y[row]), shift, **label)
+        style = {"textcoords": "offset points", "fontsize": 8, "color": INK, "ha": ha}
+        ax.annotate(frame[name].iloc[row], (x[row], y[row]), shift, **style)
     ax.set(xscale="log", yscale="log", title=title, xlabel=f"predicted: {label}", ylabel=f"true: {label}")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:g}")

@@ -19,6 +19,7 @@ from ..catalogue.splits import (
     hide_items,
     k_shot_items,
     k_shot_users,
+    temporal_cold_items,
     warm,
     warm_and_cold,
     warm_parts,
@@ -143,6 +144,15 @@ def each_split(folds: Sequence[Fold], change: Callable[[Split], Split]) -> list[
 
 def _at_least(least: int, rows: sparse.spmatrix) -> Array:
     return np.flatnonzero(np.diff(rows.tocsr().indptr) >= max(least, 1))
+
+
+def temporal_fold(X: sparse.csr_matrix, timestamps: sparse.csr_matrix, *, seed: int = 0) -> Fold | None:
+    """Return the fold whose new items are the latest (`temporal_cold_items`), or None where no item is new so late."""
+    try:
+        outer = temporal_cold_items(X, timestamps)
+    except ColdstartError:
+        return None
+    return Fold(outer, (cold_items(outer.train, seed, among=outer.warm_items),))
 
 
 # --- Tuning ----------------------------------------------------------------------------------------------------------
