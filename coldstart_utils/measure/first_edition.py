@@ -2,43 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..catalogue.splits import Split
 from ..ground import ColdstartError
-from .ranking import Scorer, evaluate
 
 Array = np.ndarray
-
-
-def tune(
-    make: Callable[[Any], Scorer], settings: Sequence[Any], split: Split, *, metric: str = "ndcg", k: int = 20
-) -> Any:
-    """Return the setting whose scorer `make(setting)` has the best mean `metric` on `split`, the first of equals.
-
-    `split` is a nested one, made of what the outer split knows: the outer test stays untouched.
-    """
-    means = [evaluate({"": make(setting)}, split, k=k)[metric].mean() for setting in settings]
-    return settings[int(np.argmax(means))]
-
-
-def climb(
-    value: Callable[[dict[str, float]], float], settings: Mapping[str, float], factors: Mapping[str, float]
-) -> dict[str, float]:
-    """Return `settings` after one pass of coordinate ascent: each name in `factors` is multiplied by its factor, else
-    divided by it, where that raises `value(settings)`, the score on nested splits."""
-    best, found = value(dict(settings)), dict(settings)
-    for name, factor in factors.items():
-        for trial in (found | {name: found[name] * factor}, found | {name: found[name] / factor}):
-            if (now := value(trial)) > best:
-                best, found = now, trial
-                break
-    return found
 
 
 def compare(
