@@ -301,11 +301,12 @@ def figure(by_ndcg: pd.DataFrame, by_auc: pd.DataFrame) -> Figure:
 
 def plan() -> Iterator[tuple[int, float, int]]:
     """Yield (steps, factor of the rate, fold) in the order of their worth, each for all arms."""
-    yield from [(70, 1.0, 0), (70, 1 / 3, 0), (70, 1.0, 1), (70, 1 / 3, 1), (70, 3.0, 0), (70, 3.0, 1)]
-    for steps, folds in ((200, (0, 1)), (70, (2,)), (200, (2,)), (700, (0, 1, 2)), (700, (3, 4))):
-        for fold in folds:
-            for factor in FACTORS:
-                yield steps, factor, fold
+    for fold in range(5):
+        for factor in (1.0, 1 / 3):
+            yield 70, factor, fold
+    for steps, factor in ((200, 1.0), (70, 3.0), (200, 1 / 3), (200, 3.0), (700, 1.0), (700, 1 / 3), (700, 3.0)):
+        for fold in range(5):
+            yield steps, factor, fold
 
 
 def _append(path: Path, found: pd.DataFrame) -> None:
