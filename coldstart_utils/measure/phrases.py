@@ -11,7 +11,7 @@ def told(difference: float, low: float, high: float, digits: int = 3) -> str:
 
 
 def listed(table: pd.DataFrame) -> str:
-    """Return the rows of a `compare` table but the baseline as text, 'name 0.342, +.012 (+.010 to +.015); …'."""
+    """Return the rows of a `compare` table but the baseline as text, 'Name 0.342, +.012 (+.010 to +.015); …'."""
     rows = [row for row in table.itertuples() if row.model != row.baseline]
     return "; ".join(f"{row.model} {row.mean:.3f}, {row.told}" for row in rows)
 
@@ -23,6 +23,27 @@ def shown(table: pd.DataFrame) -> str:
     )
     parts = [f"shown to be {side}: {rows}" for side, rows in (("better", better), ("worse", worse)) if rows]
     return "; ".join(parts) or "none is shown to differ"
+
+
+def answers(table: pd.DataFrame) -> str:
+    """Return a `study.questions` table as a list in Markdown: question, answer, difference.
+
+    Where the interval alone would show what Holm's correction over the questions does not, it says who is ahead.
+    """
+    lines = []
+    for question, row in table.iterrows():
+        text = f"- {capital(question)}{'' if question.endswith('?') else ':'} **{row.answer}**, {row.told}"
+        if row.answer == "Not shown" and row.diff_low * row.diff_high > 0:
+            leader, folds = (row.model, row.ahead) if row.difference > 0 else (row.baseline, row.n - row.ahead)
+            where = f"in {folds} of {row.n} folds" if row.unit == "fold" else "on average"
+            text += f": *{leader}* is ahead {where}, but not clearly enough for {len(table)} questions at once"
+        lines.append(f"{text}.")
+    return "\n".join(lines)
+
+
+def capital(text: str) -> str:
+    """Return a text with its first letter in upper case and all others as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def signed(number: float, digits: int = 3) -> str:
