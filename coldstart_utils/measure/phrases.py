@@ -11,7 +11,7 @@ def told(difference: float, low: float, high: float, digits: int = 3) -> str:
 
 
 def listed(table: pd.DataFrame) -> str:
-    """Return the rows of a `compare` table but the baseline as text, 'Name 0.342, +.012 (+.010 to +.015); …'."""
+    """Return the rows of a `compare` table but the baseline as text, 'name 0.342, +.012 (+.010 to +.015); …'."""
     rows = [row for row in table.itertuples() if row.model != row.baseline]
     return "; ".join(f"{row.model} {row.mean:.3f}, {row.told}" for row in rows)
 
