@@ -15,6 +15,7 @@ from ..measure.phrases import signed
 from ..palette import BLUE, COLOURS, FAINT, GREY, INK, ORANGE, SEQUENTIAL, SKY, STYLE, figure
 
 Array = np.ndarray
+DASHES = (("--", "dashed"), (":", "dotted"), ("-.", "dash-dotted"))
 
 
 def intervals(
@@ -168,11 +169,13 @@ def lines(
     for name, part in frame.groupby(by, sort=False):
         colour = GREY if name in faded else next(colours)
         # On a long line markers would run together, and dashes with them.
-        dashes = ("--", ":", "-.")[list(faded).index(name) % 3] if name in faded else "-"
+        dashes, style = DASHES[list(faded).index(name) % 3] if name in faded else ("-", "solid")
         ax.plot(part[x], part[y], marker="o" if len(part) <= 30 else "", color=colour, ms=4, ls=dashes)
         if low and high:
             ax.fill_between(part[x], part[low], part[high], color=colour, alpha=0.15, lw=0)
-        ends.append((part[y].iloc[-1], part[y].mean(), name, colour))
+        # Greys are told apart by their dashes.
+        label = f"{name} ({style})" if name in faded and len(faded) > 1 else name
+        ends.append((part[y].iloc[-1], part[y].mean(), label, colour))
     if logx:
         ax.set_xscale("log")
         ticks = sorted(frame[x].unique())
