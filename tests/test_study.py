@@ -402,6 +402,7 @@ def test_answers_say_who_is_ahead_where_only_the_correction_says_no():
     assert first.startswith("- Is b better? **Not shown**, +.053") and "*b* is ahead in 3 of 3 folds" in first
     assert second.startswith("- C: **Not shown**, ") and "ahead" not in second
     assert "*b* is ahead in 3 of 3 folds, but not clearly enough for 4 questions at once." in last
+    assert phrases.marked(table).iloc[0] == f"{table.told.iloc[0]}, not shown"
     assert phrases.capital("a B") == "A B" and phrases.capital("") == ""
 
 

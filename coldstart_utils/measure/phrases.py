@@ -41,6 +41,12 @@ def answers(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def marked(table: pd.DataFrame) -> pd.Series:
+    """Return the differences of a `compare` table as text, each with its answer: '+.012 (+.010 to +.015), shown'."""
+    words = {"Yes": "shown", "No, the reverse": "shown to be worse", "Not shown": "not shown"}
+    return table["told"] + ", " + table["answer"].map(words)
+
+
 def capital(text: str) -> str:
     """Return a text with its first letter in upper case and all others as they are."""
     return text[:1].upper() + text[1:]
