@@ -347,3 +347,8 @@ def test_a_verdict_follows_its_tables():
     assert "ahead of x at 5 ratings, shown at 5.**" in told and told.endswith("is shown to be ahead of none.")
     assert "never shown to be worse.**" in told
     assert "**Y is never ahead of x.**" in beliefs.verdict(calm, "ratings", ("x", "y"), race.assign(difference=-0.1))
+
+
+def test_worth_says_where_a_goal_lies_beyond_what_was_tried():
+    assert beliefs.worth([7.2, 4.0, np.inf], [1, 5, 50]) == "7 (median of the folds; 4 to over 50)"
+    assert beliefs.worth([1.0, 1.0], [1, 5]) == "at most 1 in every fold (tried from 1 to 5)"

@@ -62,6 +62,18 @@ def curve(table: pd.DataFrame, *, by: str, title: str, metric: str, faded: Seque
     return lines(drawn, x=by, y="mean", by="model", title=title, xlabel=xlabel, ylabel=metric, faded=faded)
 
 
+def worth(reached: Sequence[float], tried: Sequence[int]) -> str:
+    """Return in words at which of the numbers `tried` a goal is `reached` in each fold: their median and range.
+
+    What lies at the least number tried is 'at most' that, infinity 'over' the largest.
+    """
+    low, high = min(tried), max(tried)
+    words = [f"over {high}" if n > high else f"at most {low}" if n <= low else f"{n:.0f}" for n in sorted(reached)]
+    if words[0] == words[-1]:
+        return f"{words[0]} in every fold (tried from {low} to {high})"
+    return f"{words[len(words) // 2]} (median of the folds; {words[0]} to {words[-1]})"
+
+
 def verdict(table: pd.DataFrame, by: str, parts: tuple[str, str], race: pd.DataFrame) -> str:
     """Return in sentences what a `compare_by` table says of its baseline and of the two `parts` that it joins.
 
