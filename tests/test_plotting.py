@@ -351,4 +351,4 @@ def test_a_verdict_follows_its_tables():
 
 def test_worth_says_where_a_goal_lies_beyond_what_was_tried():
     assert beliefs.worth([7.2, 4.0, np.inf], [1, 5, 50]) == "7 (median of the folds; 4 to over 50)"
-    assert beliefs.worth([1.0, 1.0], [1, 5]) == "at most 1 in every fold (tried from 1 to 5)"
+    assert beliefs.worth([1.0, 1.2], [1, 5]) == "at most 1 in every fold (tried from 1 to 5)"
