@@ -269,14 +269,16 @@ def test_readme_blocks(project):
     save_all(project)
     coldstart("refresh")
     text = (project / "README.md").read_text()
-    figure = '<img src="figures/hero.png" width="280">'
-    assert f"| [01_false](notebooks/01_false.ipynb) | Why is 01_false \\| so? | {figure} | 12 | 1/2 |\n" in text
+    figure = '<img src="figures/hero.png" width="300">'
+    link = "**[01_false](notebooks/01_false.ipynb)**<br>Why is 01_false \\| so?"
+    assert f"| {figure} | {link}<br><sub>12 s · 1/2 claims held</sub> |\n" in text
     page = (project / "RESULTS.md").read_text()
     assert (
         "## [01_false](notebooks/01_false.ipynb)\n*Why is 01_false | so?*\n\n**0.25 of 1**\n\n- ✓ one\n- ✗ two\n"
         in page
     )
-    assert text.startswith("a\n<!-- generated: gallery -->\n| Notebook") and text.endswith("<!-- /generated -->\nc\n")
+    assert text.startswith("a\n<!-- generated: gallery -->\n| What it finds")
+    assert text.endswith("<!-- /generated -->\nc\n")
 
 
 def test_results_are_not_stale_for_another_machines_numbers_but_for_another_claim(project):

@@ -261,14 +261,20 @@ def generated(root: Path, series: list[Path]) -> dict[Path, str]:
 
 def gallery(chapters: dict[Path, tuple[NotebookNode, str, str]], results: dict[str, dict[str, Any]]) -> str:
     """Return the table of notebooks for the README, in Markdown."""
-    rows = [_row("Notebook", "Question", "Figure", "Seconds", "Claims held"), _row(*["---"] * 5)]
+    rows = [_row("What it finds", "Chapter"), _row(*["---"] * 2)]
     for path, (notebook, title, question) in chapters.items():
         seconds, record = results[path.stem]["seconds"], results[path.stem]["record"]
-        hero = re.search(r"\.\./(figures/[^\s)\"']+\.png)", "\n".join(cell.source for cell in notebook.cells))
-        figure = f'<img src="{hero[1]}" width="280">' if hero else ""
-        link = f"[{title}](notebooks/{path.name})"
-        rows.append(_row(link, question, figure, f"{seconds:.0f}", held_of_all(record)))
+        picture = hero(notebook)
+        shown = f'<img src="{picture}" width="300">' if picture else ""
+        told = f"<sub>{seconds:.0f} s · {held_of_all(record)} claims held</sub>"
+        rows.append(_row(shown, f"**[{title}](notebooks/{path.name})**<br>{question}<br>{told}"))
     return "\n".join(rows)
+
+
+def hero(notebook: NotebookNode) -> str | None:
+    """Return the first picture that a notebook shows, as a path from the project's root, or None."""
+    found = re.search(r"\.\./(figures/[^\s)\"']+\.png)", "\n".join(cell.source for cell in notebook.cells))
+    return found and found[1]
 
 
 def results_page(chapters: dict[Path, tuple[NotebookNode, str, str]], results: dict[str, dict[str, Any]]) -> str:
