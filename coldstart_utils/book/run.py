@@ -19,7 +19,7 @@ import typer
 from tqdm import tqdm
 
 from ..ground import ColdstartError, written_aside
-from .pages import drop_widgets, read_record, read_results, write_html
+from .pages import drop_widgets, read_record, read_results
 
 CELL_TIMEOUT = 1800
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -111,18 +111,22 @@ def kernel_environment(jobs: int, figures: Path | None) -> dict[str, str]:
     return environment | {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "TQDM_DISABLE": "1"}
 
 
+def build_folder(root: Path, *, quick: bool, changed: bool) -> Path:
+    """Return where a run writes: what was asked for quickly, or with `changed` parameters, has a folder of its own."""
+    return root / "build" / "quick" if quick else root / "build" / "parameters" if changed else root / "build"
+
+
 def run_series(
     root: Path, paths: list[Path], parameters: dict[str, Any] | None = None, *, quick: bool = False, jobs: int = 2,
     renew_figures: bool = False,
 ) -> list[Result]:  # fmt: skip
-    """Execute notebooks in parallel, write them, their HTML and figures under `build/`, and return a result for each.
+    """Execute notebooks in parallel, write them and their figures under `build/`, and return a result for each.
 
     `renew_figures` draws into the project's `figures/` instead, which is under version control.
     A notebook that fails is told on stderr and the others go on. Raises ColdstartError for an unknown parameter.
     """
     given = (parameters or {}) | ({"QUICK": True} if quick else {})
-    # What was asked for with other parameters must not stand where the default pages are looked for.
-    build = root / "build" / "quick" if quick else root / "build" / "parameters" if parameters else root / "build"
+    build = build_folder(root, quick=quick, changed=bool(parameters))
     figures = None if quick else root / "figures" if renew_figures else build / "figures"
     tasks = list(zip(paths, assign_parameters(paths, given)))
     jobs = max(1, min(jobs, len(paths), os.cpu_count() or 1))
@@ -199,7 +203,6 @@ def _execute(source: Path, build: Path, parameters: dict[str, Any]) -> Result:
         notebook = nbformat.read(executed, as_version=4)
         drop_widgets(notebook)
         nbformat.write(notebook, executed)
-        write_html(notebook, build / "html" / f"{name}.html", source.parent.parent)
     except Exception as failure:  # the kernel died, a cell took too long: one notebook's trouble, not the series'
         return Result(name, time.perf_counter() - started, error=f"{name}, cell {len(begun)}: {failure}")
     return Result(name, seconds, read_record(notebook), error)
