@@ -131,7 +131,7 @@ def test_figures_of_overridden_runs_stay_out_of_the_committed_folder(project, mo
     assert asked == [project / "build" / "parameters" / "figures"]
 
 
-def _no_execution(source, build, parameters):
+def _no_execution(source, build, parameters, place):
     return run.Result(source.stem, 0.0)
 
 
