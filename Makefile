@@ -22,7 +22,7 @@ notebooks: setup ## run the series in full; executed notebooks, figures and the 
 book: setup ## bind the pages of the last run again, as a book in build/book/; run the series first if it never ran
 	@if test -d build/notebooks; then $(BIN)/coldstart book; else $(BIN)/coldstart run; fi
 test: setup chromium ## lint, types, check what is generated, run every test
-	$(ON_PATH) sh -ec 'ruff check; ruff format --check; coldstart refresh --check; pytest'
+	$(ON_PATH) sh -ec 'ruff check; ruff format --check; mypy; coldstart refresh --check; pytest'
 test-fast: setup ## the tests without the notebooks and the browser
 	$(ON_PATH) pytest --ignore=tests/notebooks --ignore=tests/browser
 lab: setup ## open the notebooks in JupyterLab
@@ -38,7 +38,7 @@ bench: .venv/.bench ## run each benchmark beside its peer
 chromium: ## install the browser that the tests drive, if it is missing and this is Debian
 	@test -x "$(CHROMIUM)" || { mkdir -p build; echo "Chromium for the browser tests, log in build/chromium.log"; { $(AS_ROOT) apt-get update -qq; $(AS_ROOT) apt-get install -y --no-install-recommends chromium fonts-wqy-microhei; } >build/chromium.log 2>&1; } || true
 clean: ## remove build/ and caches, not .venv
-	rm -rf build .pytest_cache .ruff_cache *.egg-info && find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -print0 | xargs -0 rm -rf
+	rm -rf build .pytest_cache .ruff_cache .mypy_cache *.egg-info && find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -print0 | xargs -0 rm -rf
 
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'

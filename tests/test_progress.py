@@ -26,7 +26,7 @@ def test_a_rest_that_nobody_can_know_is_not_told():
     assert progress.told(None) == ""
 
 
-@pytest.mark.parametrize("seconds, words", [(40.2, "about 40 s left"), (100, "about 2 min left")])
+@pytest.mark.parametrize("seconds, words", [(33.2, "about 40 s left"), (100, "about 2 min left")])
 def test_a_rest_in_words(seconds, words):
     assert progress.told(seconds) == words
 

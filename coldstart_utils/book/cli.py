@@ -24,6 +24,7 @@ from .run import (
     find_notebooks,
     find_root,
     kernel_environment,
+    number_of,
     parameters_of,
     parse_value,
     run_series,
@@ -137,7 +138,7 @@ def list_notebooks() -> None:
     rows = []
     for path in find_notebooks(find_root(Path.cwd())):
         given = ", ".join(f"{name}={default}" for name, default in parameters_of(path).items())
-        rows.append((re.match(r"\d+", path.stem)[0], read_notebook(path)[1], given))
+        rows.append((f"{number_of(path):02}", read_notebook(path)[1], given))
     _print_table(("number", "title", "parameters"), rows)
 
 

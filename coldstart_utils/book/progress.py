@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -35,7 +36,7 @@ def told(seconds: float | None) -> str:
     """Return a rest in words; nothing while it is unknown."""
     if seconds is None:
         return ""
-    return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"
+    return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {10 * math.ceil(seconds / 10)} s left"
 
 
 def first_run() -> str | None:

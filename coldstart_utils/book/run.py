@@ -6,7 +6,6 @@ import ast
 import json
 import multiprocessing
 import os
-import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -53,6 +52,11 @@ def find_root(start: Path) -> Path:
     raise ColdstartError(f"{start}: neither here nor in a folder above are there notebooks/ and pyproject.toml")
 
 
+def number_of(path: Path) -> int:
+    """Return the number of a chapter, with which its file's name begins."""
+    return int(path.name.split("_")[0].split(".")[0])
+
+
 def find_notebooks(root: Path, names: Iterable[str] = ()) -> list[Path]:
     """Return the notebooks named by number, stem or path, or the whole series; ColdstartError for an unknown name."""
     series = sorted((root / "notebooks").glob("[0-9]*.ipynb"))
@@ -61,7 +65,7 @@ def find_notebooks(root: Path, names: Iterable[str] = ()) -> list[Path]:
     found: list[Path] = []
     for name in names:
         number = int(name) if name.isdecimal() else None
-        matches = [p for p in series if name in (p.stem, p.name) or number == int(re.match(r"\d+", p.stem)[0])]
+        matches = [p for p in series if name in (p.stem, p.name) or number == number_of(p)]
         if not matches and name.endswith(".ipynb") and Path(name).is_file():
             matches = [Path(name).resolve()]
         if not matches:

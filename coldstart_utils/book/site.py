@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import io
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,7 +144,6 @@ def _write(notebook: NotebookNode, path: Path) -> None:
 
 def _run_sphinx(source: Path, target: Path, log: Path) -> None:
     from sphinx.application import Sphinx
-    from sphinx.util.console import strip_escape_sequences
     from sphinx.util.docutils import docutils_namespace, patch_docutils
 
     mathjax = Path(str(importlib.metadata.distribution("sphinx-mathjax-offline").locate_file(MATHJAX)))
@@ -157,6 +157,6 @@ def _run_sphinx(source: Path, target: Path, log: Path) -> None:
             status=None, warning=warnings, freshenv=True,
         )  # fmt: skip
         book.build()
-    log.write_text(strip_escape_sequences(warnings.getvalue()), encoding="utf-8")
+    log.write_text(re.sub(r"\x1b\[[0-9;]*m", "", warnings.getvalue()), encoding="utf-8")
     if book.statuscode:
         raise ColdstartError(f"{target}: the book could not be made; what is amiss stands in {log}")
