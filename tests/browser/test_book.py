@@ -56,6 +56,13 @@ def test_a_page_is_read_on_a_phone_without_scrolling_sideways(reader, faults, na
     assert faults == []
 
 
+@pytest.mark.parametrize("width", [700, 1010, 1100, 1320, 1440, 1600])
+def test_no_window_is_too_narrow_for_a_page_and_its_contents(reader, width):
+    reader.set_viewport_size({"width": width, "height": 900})
+    assert opened(reader, PAGES[2]).evaluate("document.documentElement.scrollWidth") <= width
+    reader.set_viewport_size({"width": 390, "height": 844})
+
+
 @pytest.mark.parametrize("name", PAGES[2:])
 def test_every_formula_is_set(reader, name):
     opened(reader, name).wait_for_function("MathJax.startup.promise.then(() => true)")
