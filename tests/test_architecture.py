@@ -41,7 +41,6 @@ LONG_FUNCTIONS = {
     "catalogue.atomic.read_atomic",
     "language.finetuning.fit",
     "measure.ranking.evaluate",
-    "measure.first_edition.compare",
     "whatif.page.serve",
 }
 

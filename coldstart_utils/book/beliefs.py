@@ -52,9 +52,7 @@ def beliefs(mean: float, miss: float, share: float, answers: int, noise: float) 
     return lines(frame, x="x", y="value", by="by", title=title, xlabel="share of yes", ylabel="density")
 
 
-def curve(
-    table: pd.DataFrame, *, by: str, title: str, metric: str, faded: Sequence[str], zero: bool = True
-) -> Figure:
+def curve(table: pd.DataFrame, *, by: str, title: str, metric: str, faded: Sequence[str], zero: bool = True) -> Figure:
     """Return the means of a `study.compare_by` table as one line per model over the values of `by`; `zero` starts the
     axis there.
     """
