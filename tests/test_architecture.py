@@ -30,7 +30,8 @@ MAY_USE = {
 RESERVED = {
     "torch": "language",
     "transformers": "language",
-    "ipywidgets": "whatif.panels",
+    "ipywidgets": "whatif",
+    "solara": "whatif.visit",
     "papermill": "book.run",
 }
 LAZY = {"torch", "transformers", "papermill"}
