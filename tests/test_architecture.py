@@ -31,7 +31,7 @@ RESERVED = {
     "torch": "language",
     "transformers": "language",
     "ipywidgets": "whatif",
-    "solara": "whatif.visit",
+    "solara": "whatif",
     "papermill": "book.run",
 }
 LAZY = {"torch", "transformers", "papermill"}
@@ -43,7 +43,6 @@ LONG_FUNCTIONS = {
     "language.finetuning.fit",
     "measure.ranking.evaluate",
     "measure.first_edition.compare",
-    "whatif.page.serve",
 }
 
 

@@ -114,7 +114,6 @@ def demo(
     from ..language.encoders import TextEncoder
     from ..whatif.world import prepare
 
-    typer.echo(f"http://127.0.0.1:{port}/ shows the panels; Ctrl-C ends it")
     serve(port, lambda tell: prepare(load_dataset(dataset), TextEncoder(), tell=tell), most=most)
 
 

@@ -46,7 +46,7 @@ class Map:
         x, y = world.points[rows].T
         self.dots = bq.Scatter(
             x=x, y=y, names=self.names[rows], display_names=False, scales=self.scales, colors=["#8b949e"],
-            default_size=14, default_opacities=[0.55], stroke_width=0, tooltip=named,
+            default_size=14, opacities=[0.55], stroke_width=0, tooltip=named,
         )  # fmt: skip
         self.near = self._points(SKY, 70, "circle", names=[], display_names=False, tooltip=named)
         self.near_names = bq.Label(x=[], y=[], text=[], scales=self.scales, default_size=12, y_offset=-8)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
+import typer
 from threadpoolctl import threadpool_limits
 
 from ..ground import ColdstartError
@@ -94,4 +95,5 @@ def serve(port: int, make: Callable[[Callable[[str], None]], World], *, most: in
     threadpool_limits(1)
     HOUSE.most = most
     HOUSE.open(make)
+    typer.echo(f"http://127.0.0.1:{port}/ shows the panels; Ctrl-C ends it")
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", ws_ping_interval=20, ws_ping_timeout=20)

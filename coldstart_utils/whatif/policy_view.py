@@ -28,7 +28,7 @@ class Plane:
     """
 
     def __init__(self, world: World, dragged: Callable[[int], None]) -> None:
-        self.world, self.language = world, "en"
+        self.world, self.dragged = world, dragged
         top = 1.12 * max(world.front["ndcg"].max(), world.grid["ndcg"].max())
         self.scales = {"x": bq.LinearScale(min=-0.02, max=1.02), "y": bq.LinearScale(min=0, max=float(top))}
         self.grid = self._points("#8b949e", 34, "circle", world.grid)
@@ -37,8 +37,7 @@ class Plane:
             x=world.front["tail"], y=world.front["ndcg"], scales=self.scales, colors=[GREEN], stroke_width=2.5
         )
         self.marks = {name: self._points(colour, size, marker) for name, (marker, colour, size) in MARKS.items()}
-        self.marks["now"].enable_move = True
-        self.marks["now"].on_drag_end(lambda _, event: dragged(self.nearest(event["point"]["x"])))
+        self.marks["now"] = self._movable()
         self.x = bq.Axis(
             scale=self.scales["x"], tick_values=np.linspace(0, 1, 6), tick_format=".0%", grid_lines="none",
             label_offset="2.4em",
@@ -62,6 +61,20 @@ class Plane:
             scales=self.scales, colors=[colour], default_size=size, marker=marker, stroke="white",
         )  # fmt: skip
 
+    def _movable(self) -> bq.Scatter:
+        marker, colour, size = MARKS["now"]
+        mark = self._points(colour, size, marker)
+        mark.enable_move = True
+        mark.on_drag_end(lambda _, event: self._let_go(event["point"]["x"]))
+        return mark
+
+    def _let_go(self, tail: float) -> None:
+        # The browser keeps what was dragged where it was let go, whatever it is told: a new mark comes to its place.
+        old, self.marks["now"] = self.marks["now"], self._movable()
+        self.figure.marks = [self.marks["now"] if mark is old else mark for mark in self.figure.marks]
+        old.close()
+        self.dragged(self.nearest(tail))
+
     def nearest(self, tail: float) -> int:
         """Return the number of reserved places of the policy on the front whose tail has about this share."""
         return int(self.world.front["reserve"].iloc[int(np.argmin(np.abs(self.world.front["tail"] - tail)))])
@@ -72,8 +85,6 @@ class Plane:
         for name, mark in self.marks.items():
             own = points[points.index == name]
             with mark.hold_sync():
-                # The browser moves what is dragged by itself: sent again, even if it is as before.
-                mark.x = mark.y = np.zeros(0)
                 mark.x, mark.y = own["tail"].to_numpy(), own["ndcg"].to_numpy()
                 mark.names = [named(row) for _, row in own.iterrows()]
 
