@@ -30,7 +30,8 @@ MAY_USE = {
 RESERVED = {
     "torch": "language",
     "transformers": "language",
-    "ipywidgets": "whatif.panels",
+    "ipywidgets": "whatif",
+    "solara": "whatif",
     "papermill": "book.run",
 }
 LAZY = {"torch", "transformers", "papermill"}
@@ -41,7 +42,6 @@ LONG_FUNCTIONS = {
     "catalogue.atomic.read_atomic",
     "language.finetuning.fit",
     "measure.ranking.evaluate",
-    "whatif.page.serve",
 }
 
 

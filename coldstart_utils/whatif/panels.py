@@ -1,38 +1,187 @@
-"""Panels of the chapters: controls above a picture, and a still one where no kernel listens."""
+"""The panels under one roof: tabs, undo, language, light and dark, scenes; and the small panels of the chapters."""
 
 from __future__ import annotations
 
 import base64
 import html
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote, unquote
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from ..ground import ColdstartError
+from ..ground import ColdstartError, package_file
 from ..palette import png, shown_width
-from . import item, stills
+from . import stills
+from .bench import Dials
+from .item_view import ItemView
 from .labels import say
-from .state import ItemState
+from .policy_view import PolicyView
+from .state import KINDS, ItemState, PolicyState, State, UserState, completed, read_state, written
+from .user_view import UserView
+from .view import View, box, classed, sentence, told
 from .world import World
+
+# A panel for a question, once there is search, is one more line here and in `state.KINDS`.
+VIEWS: dict[str, type[View]] = {"item": ItemView, "user": UserView, "policy": PolicyView}
+OPENS_WITH = "Fargo (1996)"
+
+
+def opening(world: World) -> dict[str, State]:
+    """Return the state in which each panel opens: a real film that plays new, nobody, a policy beside the plain one."""
+    film = OPENS_WITH if OPENS_WITH in world.row else world.names[int(world.counts.argmax())]
+    states: dict[str, State] = {"item": completed(world, ItemState(film)), "user": UserState()}
+    return states | ({"policy": PolicyState(reserve=4, A=Dials())} if world.bench else {})
 
 
 class Panels(widgets.VBox):
-    """The panels of `world`. (A still picture for now.)"""
+    """The panels of `world` under tabs: a new item, a new user, a policy.
 
-    def __init__(self, world: World, *, scene: str = "", language: str = "en") -> None:
-        film = world.names[int(world.counts.argmax())]
-        self._picture = png(stills.picture(world, item.new_item(world, ItemState(film)), language=language))
-        self._caption = say("caption", language)
-        super().__init__([widgets.Image(value=self._picture)])
+    They start in the state that the JSON `scene` describes; one that cannot be read is told in a sentence above them.
+    A panel is made when it is first looked at. Where no kernel listens a picture and a line of text stand in their
+    place. `address` is called with the scene whenever it changes.
+    """
+
+    def __init__(
+        self, world: World, *, scene: str = "", language: str = "en", address: Callable[[str], None] | None = None
+    ) -> None:
+        self.world, self.address = world, address
+        states, fault = read_scene(world, scene)
+        self.states = opening(world) | {
+            kind: state for kind, state in states.items() if kind != "policy" or world.bench
+        }
+        self.views: dict[str, View] = {}
+        self.labelling = False
+        self.fault = classed(widgets.HTML(sentence(fault or world.notes, alert=bool(fault))), "cs-fault")
+        self.stage = box([], "cs-holder")
+        super().__init__([self._style(), self._head(), self.fault, self.stage, self._foot()])
+        classed(self, "cs-root")
+        self.kind = next((kind for kind in states if kind in self.states), "item")
+        self.language.value = language
+        self.labelling, self.tabs.value = True, self.kind
+        self.labelling = False
+        self.look(self.kind)
+        self.label()
+
+    def _style(self) -> widgets.HTML:
+        return widgets.HTML(f"<style>{package_file('panels.css').read_text(encoding='utf-8')}</style>")
+
+    def _head(self) -> widgets.Box:
+        language = "en"
+        self.tabs = classed(widgets.ToggleButtons(options=[(say(k, language), k) for k in self.states]), "cs-tabs")
+        self.undo, self.reset = (classed(widgets.Button(), "cs-button") for _ in range(2))
+        self.language = classed(widgets.ToggleButtons(options=[("English", "en"), ("中文", "zh")]), "cs-switch")
+        self.dark, self.large = (classed(widgets.ToggleButton(), "cs-button") for _ in range(2))
+        self.tabs.observe(lambda change: self.look(change["new"]), names="value")
+        self.undo.on_click(lambda _: self.shown.undo())
+        self.reset.on_click(lambda _: self.shown.reset())
+        self.language.observe(lambda _: self.speak(), names="value")
+        self.dark.observe(lambda change: _toggle(self, "cs-dark", change["new"]), names="value")
+        self.large.observe(lambda change: _toggle(self, "cs-large", change["new"]), names="value")
+        self.open_scene = classed(widgets.ToggleButton(), "cs-button")
+        self.open_scene.observe(lambda change: _toggle(self, "cs-scene", change["new"]), names="value")
+        tools = box([self.undo, self.reset, self.language, self.dark, self.large, self.open_scene], "cs-tools")
+        return box([self.tabs, tools], "cs-head")
+
+    def _foot(self) -> widgets.Box:
+        self.scene, self.link = classed(widgets.Textarea(rows=2), "cs-field"), widgets.HTML()
+        self.read, self.write = (classed(widgets.Button(), "cs-button") for _ in range(2))
+        self.read.on_click(lambda _: self.take(self.scene.value))
+        self.write.on_click(lambda _: setattr(self.scene, "value", self.written()))
+        return box([self.scene, box([self.read, self.write, self.link], "cs-chips")], "cs-foot")
+
+    @property
+    def shown(self) -> View:
+        """Return the panel in front."""
+        return self.views[self.kind]
+
+    def look(self, kind: str) -> None:
+        """Bring a panel to the front, making it at the first look."""
+        if self.labelling:
+            return
+        self.kind = kind
+        if kind not in self.views:
+            self.views[kind] = VIEWS[kind](self.world, self.states[kind], self.language.value)
+            self.views[kind].changed = self.tell_address
+        self.stage.children = [self.views[kind]]
+        self.tell_address()
+
+    def label(self) -> None:
+        """Name everything around the panels."""
+        language = self.language.value
+        # New options bring the first of them to the front.
+        chosen, self.labelling = self.tabs.value, True
+        self.tabs.options = [(say(kind, language), kind) for kind in self.states]
+        self.tabs.value, self.labelling = chosen, False
+        for key in ("undo", "reset", "dark", "large", "scene", "read", "write", "open_scene"):
+            widget = getattr(self, key)
+            widget.description = widget.tooltip = say(key, language)
+        self.tell_address()
+
+    def speak(self) -> None:
+        """Say everything in the language that is switched on."""
+        self.label()
+        for view in self.views.values():
+            view.speak(self.language.value)
+
+    def written(self) -> str:
+        """Return the states of the panels as JSON, the one in front first, without what goes without saying."""
+        states = self.states | {kind: view.state for kind, view in self.views.items()}
+        order = [self.kind, *(kind for kind in states if kind != self.kind)]
+        first = opening(self.world)
+        scene = {
+            kind: written(self.world, states[kind])
+            for kind in order
+            if states[kind] != first[kind] or kind == self.kind
+        }
+        return json.dumps(scene, ensure_ascii=False)
+
+    def tell_address(self) -> None:
+        """Show the scene as a link to this page, and tell it to who serves it."""
+        scene = self.written()
+        said = html.escape(say("address", self.language.value))
+        self.link.value = f'<a class="cs-link" target="_blank" href="?scene={quote(scene)}">{said}</a>'
+        if self.address:
+            self.address(scene)
+
+    def take(self, text: str) -> None:
+        """Set the panels to the scene in `text`, or say what is wrong with it."""
+        states, fault = read_scene(self.world, text)
+        self.fault.value = sentence(fault or say("scene read", self.language.value), alert=bool(fault))
+        for kind, state in states.items():
+            if kind in self.views:
+                self.views[kind].become(state)
+            elif kind in self.states:
+                self.states[kind] = state
+        if states:
+            self.tabs.value = next((kind for kind in states if kind in self.states), self.kind)
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return _still(super()._repr_mimebundle_(**options), self._picture, self._caption, shown_width(self._picture))
+        picture = png(stills.picture(self.world, self.shown.result, language=self.language.value))
+        caption = say("caption", self.language.value)
+        return _still(super()._repr_mimebundle_(**options), picture, caption, shown_width(picture))
 
 
-def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, ColdstartError) else f"{type(error).__name__}: {error}"
+def read_scene(world: World, text: str) -> tuple[dict[str, State], str]:
+    """Return the state of each panel that the JSON `text` (or its percent-encoding) has, or what is wrong with it."""
+    text = text.strip() if text.lstrip().startswith("{") else unquote(text).strip() or "{}"
+    try:
+        scene = json.loads(text)
+        if isinstance(scene, dict) and set(scene) <= set(KINDS):
+            return {kind: read_state(world, kind, state) for kind, state in scene.items()}, ""
+        return {}, f"scene: expected an object with {', '.join(KINDS)}, got {text[:60]}"
+    except json.JSONDecodeError as error:
+        return {}, f"scene: expected JSON, found a fault at character {error.pos + 1}, {error.msg}"
+    except RecursionError:
+        return {}, "scene: expected JSON, found brackets within brackets without end"
+    except ColdstartError as error:
+        return {}, str(error)
+
+
+def _toggle(widget: widgets.DOMWidget, name: str, on: bool) -> None:
+    (widget.add_class if on else widget.remove_class)(name)
 
 
 def _still(bundle: Any, picture: bytes, caption: str, width: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -69,7 +218,7 @@ class Panel(widgets.VBox):
             self.image.value = png(self._draw(**self.values))
             self.status.value = ""
         except Exception as error:  # in a callback any other would vanish, and the cell stay green
-            self.status.value = f"<b>{html.escape(_told(error))}</b>"
+            self.status.value = f"<b>{html.escape(told(error))}</b>"
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         picture = bytes(self.image.value)

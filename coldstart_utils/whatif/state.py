@@ -34,10 +34,13 @@ class ItemState:
 
 @dataclass(frozen=True)
 class UserState:
-    """A user nobody knows: names of films `liked` and `disliked`, an age (0: unsaid), an occupation, a sentence."""
+    """A user nobody knows: names of films `liked`, `disliked` and `unseen` (not to be asked about again), an age
+    (0: unsaid), an occupation, a sentence.
+    """
 
     liked: tuple[str, ...] = ()
     disliked: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
     age: int = 0
     occupation: str = ""
     sentence: str = ""
@@ -67,6 +70,7 @@ def completed(world: World, state: Known) -> Known:
     """
     kind = next(name for name, made in KINDS.items() if isinstance(state, made))
     if isinstance(state, ItemState):
+        _fits("scene, item, film", state.film, "", "film")
         _named("scene, item, film", state.film, ["", *world.row])
         state = replace(state, **{key: value for key, value in own(world, state.film).items() if _unsaid(state, key)})
     for field in fields(state):
@@ -76,6 +80,7 @@ def completed(world: World, state: Known) -> Known:
     elif isinstance(state, UserState):
         _named("scene, user, liked", state.liked, world.row)
         _named("scene, user, disliked", state.disliked, world.row)
+        _named("scene, user, unseen", state.unseen, world.row)
         _named("scene, user, occupation", state.occupation, ["", *world.dataset.users.get("occupation", ())])
     else:
         for name in ("A", "B"):

@@ -69,6 +69,7 @@ def new_user(world: World, state: UserState) -> NewUser:
     scores = _scores(world, state, rows)
     warm = world.users.other.any(axis=1)
     free = warm & ~np.isin(np.arange(len(warm)), rows)
+    askable = free & ~np.isin(np.arange(len(warm)), [world.row[name] for name in state.unseen])
     total = scores.parts.sum(axis=1).to_numpy()
     top = np.argsort(-np.where(free, total, -np.inf), kind="stable")[: min(TOP_K, free.sum())]
     answers = pd.DataFrame((scores.by_film - scores.by_film[warm].mean(axis=0))[top], columns=names)
@@ -81,7 +82,7 @@ def new_user(world: World, state: UserState) -> NewUser:
         answers=answers,
         recall=recall,
         like=like,
-        ask=_questions(world, scores.covariance, free),
+        ask=_questions(world, scores.covariance, askable),
         k=len(rows),
         liked=len(state.liked),
         tail=float(world.tail[top].mean()),

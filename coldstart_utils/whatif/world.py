@@ -166,6 +166,12 @@ def _policies(X: sparse.csr_matrix, read: Shelf) -> _Policies:
     return _Policies(tail, tried, bench.grid(tried), bench.front(tried))
 
 
+def _absent(dataset: Dataset, kinds: pd.DataFrame, fault: str) -> frozenset[str]:
+    """Return the controls that a catalogue has no use for."""
+    has = {*dataset.items, *(name for name in ("age", "occupation") if name in kinds)}
+    return frozenset(CONTROLS - has) | ({f"policy ({fault})"} if fault else set())
+
+
 def _world(
     dataset: Dataset,
     reader: Reader,
@@ -178,11 +184,8 @@ def _world(
     recall: pd.DataFrame,
     policies: _Policies,
 ) -> World:
-    has = {*dataset.items, *(name for name in ("age", "occupation") if name in kinds)}
-    absent = frozenset(CONTROLS - has) | ({f"policy ({policies.fault})"} if policies.fault else set())
-    choices = dataset.matrix().tocsc()
-    notes = f"{dataset.name} has no {', '.join(sorted(absent))}: those controls are left out." if absent else ""
-    rows = np.flatnonzero(atlas.U.any(axis=1))
+    absent = _absent(dataset, kinds, policies.fault)
+    choices, rows = dataset.matrix().tocsc(), np.flatnonzero(atlas.U.any(axis=1))
     return World(
         dataset=dataset,
         reader=reader,
@@ -209,5 +212,5 @@ def _world(
         grid=policies.grid,
         front=policies.front,
         absent=absent,
-        notes=notes,
+        notes=f"{dataset.name} has no {', '.join(sorted(absent))}: those controls are left out." if absent else "",
     )
