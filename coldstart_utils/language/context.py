@@ -10,6 +10,7 @@ from scipy import sparse
 
 from ..catalogue.dataset import Dataset
 from ..catalogue.features import graph_features, idf, item_texts, token_features
+from ..catalogue.matrices import feedback, floats
 from ..catalogue.movielens import GENERATED
 from ..ground import ColdstartError
 from .encoders import TextEncoder
@@ -32,7 +33,7 @@ def combine(user: Array, item: Array, context: Array, how: str = "concat") -> Ar
     """
     if how not in COMBINATIONS:
         raise ColdstartError(f"how: expected one of {', '.join(COMBINATIONS)}, got {how!r}")
-    parts = [np.atleast_2d(part) for part in (user, item, context)]
+    parts = [np.atleast_2d(floats(part, "vectors")) for part in (user, item, context)]
     shapes = ", ".join(str(part.shape) for part in parts)
     if len({len(part) for part in parts}) > 1:
         raise ColdstartError(f"combine: expected as many user as item and context vectors, got the shapes {shapes}")
@@ -43,7 +44,7 @@ def combine(user: Array, item: Array, context: Array, how: str = "concat") -> Ar
 
 def history_vectors(interactions: sparse.csr_matrix, item_vectors: Array) -> Array:
     """Return the mean vector of the items of each user [users, d]; zero for a user without history."""
-    interactions = sparse.csr_matrix(interactions)
+    interactions, item_vectors = feedback(interactions), floats(item_vectors, "item vectors")
     counts = np.maximum(np.diff(interactions.indptr), 1)[:, None]
     return (interactions.astype(bool) @ item_vectors) / counts
 

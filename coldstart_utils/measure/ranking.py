@@ -100,6 +100,7 @@ def mmr(scores: Array, alike: Array, k: int, diversity: float) -> Array:
     """
     if not 0 <= diversity <= 1:
         raise ColdstartError(f"mmr: expected a diversity of 0 to 1, got {diversity!r}")
+    scores, alike = np.asarray(scores, float), np.asarray(alike, float)
     pool = metrics.top_k(scores, min(3 * k, int(np.isfinite(scores).sum(axis=1).min())))
     rows, worth = np.arange(len(pool)), np.take_along_axis(scores, pool, 1)
     worth = (1 - diversity) * (worth - worth[:, -1:]) / np.maximum(worth[:, :1] - worth[:, -1:], 1e-12)
@@ -128,7 +129,7 @@ def two_stages(first: Scorer, second: Scorer, candidates: int) -> Scorer:
     """Return the scorer that lets `first` pick as many `candidates` for each user, and ranks those by `second`."""
 
     def scores(users: Array, items: Array) -> Array:
-        picked, ranked = first(users, items), second(users, items)
+        picked, ranked = (np.asarray(stage(users, items), float) for stage in (first, second))
         last = np.sort(picked, axis=1)[:, [-min(candidates, len(items))]]
         return np.where(picked >= last, ranked, ranked - np.ptp(ranked) - 1)
 

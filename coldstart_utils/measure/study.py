@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import sparse, stats
 from tqdm import tqdm
 
+from ..catalogue.matrices import feedback
 from ..catalogue.splits import (
     Split,
     cold_items,
@@ -70,6 +71,7 @@ def item_folds(
     each new item reveals k interactions. Items with fewer than `least` interactions are never new, always known.
     Raises ColdstartError unless 2 <= n <= items that can be new.
     """
+    X = feedback(X)
     known = _at_least(least, X.T)
     if not 2 <= n <= len(known):
         raise ColdstartError(f"item_folds: expected 2 to {len(known)} folds, got {n!r}")
@@ -96,6 +98,7 @@ def user_folds(
     Users with fewer than `least` choices are never new, always known. Raises ColdstartError unless 2 <= n <= users
     that can be new.
     """
+    X = feedback(X)
     known = _at_least(least, X)
     if not 2 <= n <= len(known):
         raise ColdstartError(f"user_folds: expected 2 to {len(known)} folds, got {n!r}")
@@ -343,6 +346,7 @@ def _resampling(n: int, draws: int = 4000) -> Array:
 
 def holm(p: Array) -> Array:
     """Return the p-values [m] of m tests adjusted so that one false claim among them stays at its level (Holm 1979)."""
+    p = np.asarray(p, float)
     order = np.argsort(p)
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(1, np.maximum.accumulate(np.sort(p) * np.arange(len(p), 0, -1)))

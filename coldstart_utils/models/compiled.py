@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..catalogue.matrices import floats
 from ..ground import ColdstartError
 
 try:
@@ -23,7 +24,9 @@ def implicit_cg(
     `gram` = LLᵀ is also the preconditioner: in the coordinates Lᵀx it is the identity, so that nothing is left to
     multiply by it, and two steps come nearer to the solution than three without.
     """
-    L = np.linalg.cholesky(gram.astype(float))
+    V = floats(V, "factors")
+    start = np.asarray(start, V.dtype)
+    L = np.linalg.cholesky(np.asarray(gram, float))
     back = np.linalg.inv(L)
     L, Z = L.astype(V.dtype), (V @ back.T).astype(V.dtype)
     weight = (alpha * data).astype(V.dtype)

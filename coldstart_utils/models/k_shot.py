@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import sparse
 
+from ..catalogue.matrices import feedback
 from ..catalogue.splits import Split, revealed
 from ..ground import ColdstartError
 from .als import als_implicit, fold_in
@@ -54,6 +55,7 @@ def known_sides(
     are scaled to one length, the average: it says how much someone chooses, which no text and few ratings can tell.
     Matrices with the same content share one fit.
     """
+    X = feedback(X)
     parts = (X.indptr.tobytes(), X.indices.tobytes(), X.data.tobytes())
     U, V = _factors(X.shape, parts, X.indices.dtype.str, X.data.dtype.str, rank, reg)
     own, other = (U, V) if users_are_new else (V, U)
@@ -139,6 +141,7 @@ def recent_mean(known: Sides, mean: Array, times: Array, half_life: float) -> Ar
     Each of `known.old` that came earlier, by `times` [n], counts as half for every `half_life` that lies between; the
     mean itself counts as ten.
     """
+    times = np.asarray(times, float)
     ago = (times[:, None] - times[known.old]) / half_life
     share = np.where(ago > 0, 0.5 ** np.abs(ago), 0)
     return (share @ known.own[known.old] + 10 * mean) / (share.sum(axis=1, keepdims=True) + 10)
