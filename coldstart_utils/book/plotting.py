@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from scipy.optimize import isotonic_regression
 
 from ..measure.phrases import signed
@@ -109,6 +110,7 @@ def predicted_against_true(
     ax.set(xscale="log", yscale="log", title=title, xlabel=f"predicted: {label}", ylabel=f"true: {label}")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(LogFormatter())
     return fig
 
 
@@ -195,6 +197,8 @@ def trade_off(
     fig, ax = figure(height=4.2)
     if logx:
         ax.set_xscale("log")
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(LogFormatter())
     rows, labels = frame.to_dict("records"), []
     for row in rows:
         colour = GREY if row["model"] in faded else ORANGE if row["model"] in highlight else BLUE

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas
 
 from ..ground import ColdstartError, versions
 
@@ -44,6 +45,9 @@ def setup(notebook: str, *, seed: int, quick: bool, **parameters: Any) -> Run:
     np.random.seed(seed)  # noqa: NPY002 - libraries that take no generator read the global one
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.filterwarnings("ignore", message=".*IProgress not found.*")
+    # In a title from the data, a dollar is a dollar.
+    pandas.set_option("display.html.use_mathjax", False)
+    pandas.set_option("styler.html.mathjax", False)
     return Run(notebook, seed, quick, {"SEED": seed, "QUICK": quick, **parameters})
 
 
@@ -55,10 +59,10 @@ def show_source(function: Any) -> Any:
 
 
 def tell(text: str) -> None:
-    """Display a sentence with computed numbers as Markdown."""
+    """Display a sentence with computed numbers as Markdown; a dollar in it, as names in data have, is no formula."""
     from IPython.display import Markdown, display
 
-    display(Markdown(text))
+    display(Markdown(text.replace("$", r"\$")))
 
 
 def record(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,9 @@ def load_dataset(name: str | Path = "ml-100k", *, mend_graph: bool = True) -> Da
         )
     dataset = read_atomic(_find(str(name)) if named else folder)
     if named and name == "ml-100k":
-        dataset = _mend_ml100k(dataset, mend_graph)
-    return dataset
+        return _mend_ml100k(dataset, mend_graph)
+    # A folder may be called like a data set that this package knows more about, and hold another one.
+    return replace(dataset, name=f"./{dataset.name}") if not named and dataset.name in WHEELS else dataset
 
 
 def sources() -> list[dict[str, Any]]:

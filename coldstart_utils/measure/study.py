@@ -71,7 +71,6 @@ def item_folds(
     each new item reveals k interactions. Items with fewer than `least` interactions are never new, always known.
     Raises ColdstartError unless 2 <= n <= items that can be new.
     """
-    X = feedback(X)
     known = _at_least(least, X.T)
     if not 2 <= n <= len(known):
         raise ColdstartError(f"item_folds: expected 2 to {len(known)} folds, got {n!r}")
@@ -98,7 +97,6 @@ def user_folds(
     Users with fewer than `least` choices are never new, always known. Raises ColdstartError unless 2 <= n <= users
     that can be new.
     """
-    X = feedback(X)
     known = _at_least(least, X)
     if not 2 <= n <= len(known):
         raise ColdstartError(f"user_folds: expected 2 to {len(known)} folds, got {n!r}")
@@ -146,7 +144,7 @@ def each_split(folds: Sequence[Fold], change: Callable[[Split], Split]) -> list[
 
 
 def _at_least(least: int, rows: sparse.spmatrix) -> Array:
-    return np.flatnonzero(np.diff(rows.tocsr().indptr) >= max(least, 1))
+    return np.flatnonzero(np.diff(feedback(rows).indptr) >= max(least, 1))
 
 
 def temporal_fold(X: sparse.csr_matrix, timestamps: sparse.csr_matrix, *, seed: int = 0) -> Fold | None:
@@ -346,7 +344,6 @@ def _resampling(n: int, draws: int = 4000) -> Array:
 
 def holm(p: Array) -> Array:
     """Return the p-values [m] of m tests adjusted so that one false claim among them stays at its level (Holm 1979)."""
-    p = np.asarray(p, float)
     order = np.argsort(p)
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(1, np.maximum.accumulate(np.sort(p) * np.arange(len(p), 0, -1)))
