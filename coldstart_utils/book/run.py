@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from ..ground import ColdstartError, written_aside
 from .pages import drop_widgets, read_record, read_results, write_html
+from .parameters import check
 
 CELL_TIMEOUT = 1800
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -107,8 +109,23 @@ def kernel_environment(jobs: int, figures: Path | None) -> dict[str, str]:
         environment["COLDSTART_FIGURES"] = str(figures)
     # The kernel's `python` is looked up on PATH, debugpy would warn about frozen modules at each start,
     # and the bars of a kernel would stand in its page for good; the series has a bar of its own.
+    environment |= _instead_of_home(environment)
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     return environment | {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "TQDM_DISABLE": "1"}
+
+
+def _instead_of_home(environment: dict[str, str]) -> dict[str, str]:
+    """Return where kernels keep what they keep in the user's home, if nothing can be written there; else nothing."""
+    home = Path(environment.get("HOME") or Path.home())
+    try:
+        with tempfile.TemporaryFile(dir=home):
+            return {}
+    except OSError:
+        folder = tempfile.mkdtemp(prefix="coldstart-")
+    typer.echo(f"coldstart: {home} cannot be written; what kernels keep goes to {folder}", err=True)
+    places = {"JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib"}
+    places |= {"NUMBA_CACHE_DIR": "numba", "COLDSTART_CACHE": "cache"}
+    return {name: f"{folder}/{place}" for name, place in places.items() if name not in environment}
 
 
 def run_series(
@@ -118,13 +135,16 @@ def run_series(
     """Execute notebooks in parallel, write them, their HTML and figures under `build/`, and return a result for each.
 
     `renew_figures` draws into the project's `figures/` instead, which is under version control.
-    A notebook that fails is told on stderr and the others go on. Raises ColdstartError for an unknown parameter.
+    A notebook that fails is told on stderr and the others go on. Raises ColdstartError for an unknown parameter, a
+    value that it cannot have, or a `build/` that cannot be written.
     """
     given = (parameters or {}) | ({"QUICK": True} if quick else {})
+    check(given)
     # What was asked for with other parameters must not stand where the default pages are looked for.
     build = root / "build" / "quick" if quick else root / "build" / "parameters" if parameters else root / "build"
     figures = None if quick else root / "figures" if renew_figures else build / "figures"
     tasks = list(zip(paths, assign_parameters(paths, given)))
+    _make(build)
     jobs = max(1, min(jobs, len(paths), os.cpu_count() or 1))
     # Processes, not threads: papermill changes the working folder, and an interrupt must reach every kernel.
     pool = ProcessPoolExecutor(
@@ -147,6 +167,13 @@ def run_series(
     finally:
         pool.shutdown(cancel_futures=True)
     return [_outcome(future, name) for future, name in futures.items()]
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ColdstartError(f"{folder}: cannot be written ({error.strerror})") from None
 
 
 def _outcome(future: Future[Result], name: str) -> Result:

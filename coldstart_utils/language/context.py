@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,10 +14,11 @@ from ..catalogue.features import graph_features, idf, item_texts, token_features
 from ..catalogue.matrices import feedback, floats
 from ..catalogue.movielens import GENERATED
 from ..ground import ColdstartError
-from .encoders import TextEncoder
+from .encoders import TextEncoder, checked
 
 Array = np.ndarray
 
+SAYS_NOTHING = {"", "nan", "none", "null", "other", "unknown", "na", "n/a"}
 COMBINATIONS: dict[str, Callable[..., Array]] = {
     "concat": lambda *parts: np.concatenate(parts, axis=1),
     "mean": lambda *parts: np.mean(parts, axis=0),
@@ -85,10 +87,12 @@ def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | 
 def tfidf(texts: Sequence[str]) -> sparse.csr_matrix:
     """Return texts × words, (1 + ln count)·(1 + ln((1 + n)/(1 + texts with the word))), rows of length 1.
 
-    The words of a text count, its order does not (Spärck Jones 1972). Raises ValueError if no text has a word.
+    The words of a text count, its order does not (Spärck Jones 1972). Where no text has a word, one column of zeros.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
+    if not any(re.search(r"\w", text) for text in checked(texts)):
+        return sparse.csr_matrix((len(texts), 1))
     return sparse.csr_matrix(TfidfVectorizer(sublinear_tf=True, token_pattern=r"\w+").fit_transform(texts))
 
 
@@ -100,12 +104,14 @@ def user_texts(dataset: Dataset) -> list[str]:
     users = dataset.users
     if users.shape[1] == 1:
         raise ColdstartError(f"{dataset.name}: no attributes of users; there is nothing to write about them")
-    gender = users.get("gender", pd.Series("", users.index)).map({"M": "male", "F": "female"}).fillna("")
+    gender = users.get("gender", pd.Series("", users.index)).map(_gender)
     age = users.get("age", pd.Series("", users.index)).map(_whole)
     # Some data sets code occupations as numbers, which say nothing to a language model.
     occupation = users.get("occupation", pd.Series("person", users.index)).map(
         lambda value: (
-            value if isinstance(value, str) and not value.isdigit() and value not in ("", "none", "other") else "person"
+            value
+            if isinstance(value, str) and not value.isdigit() and value.strip().lower() not in SAYS_NOTHING
+            else "person"
         )
     )
     return [
@@ -118,9 +124,18 @@ def _with_article(noun: str) -> str:
     return ("An " if noun.lower().startswith((*"aeiou8", "11-", "18-")) else "A ") + noun
 
 
+def _gender(value: object) -> str:
+    said = str(value).strip().lower()
+    return {"m": "male", "man": "male", "f": "female", "w": "female", "woman": "female"}.get(
+        said, said if len(said) > 1 and said.replace("-", "").isalpha() and said not in SAYS_NOTHING else ""
+    )
+
+
 def _whole(value: object) -> str:
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return "" if text == "nan" else text
+    text = str(value).strip()
+    # Whoever exports ages as numbers gets 24.0.
+    text = f"{float(text):g}" if re.fullmatch(r"\d+\.\d*", text) else text
+    return "" if text.lower() in SAYS_NOTHING else text
 
 
 def time_features(timestamps: Array) -> Array:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from ..ground import ColdstartError
 from . import metrics
 
 Array = np.ndarray
+log = logging.getLogger("coldstart")
 
 Scorer = Callable[[Array, Array], Array]
 METRICS = ("recall", "precision", "f1", "ndcg", "mrr", "hit_rate")
@@ -62,6 +65,8 @@ def evaluate(
     parts |= {f"recall {name}": np.isin(candidates, items) for name, items in (bands or {}).items()}
     wanted = {name: np.asarray(relevant.astype(bool)[:, part].sum(axis=1)).ravel() for name, part in parts.items()}
     known = (split.train + split.support)[users][:, candidates].tocoo()
+    if k > len(candidates):
+        _say_that_all_are_ranked(k)
     k, deepest = min(k, len(candidates)), min(max(k, *recall_at, 0), len(candidates))
     frames = []
     for name, scorer in scorers.items():
@@ -89,6 +94,11 @@ def evaluate(
             )
         )
     return pd.concat(frames, ignore_index=True)
+
+
+@lru_cache(maxsize=64)
+def _say_that_all_are_ranked(k: int) -> None:
+    log.warning("lists of %s are asked for, and there are fewer candidates: all of them are ranked", k)
 
 
 def mmr(scores: Array, alike: Array, k: int, diversity: float) -> Array:

@@ -268,7 +268,7 @@ def compare(
         raise ColdstartError(f"metric: expected a column of the results, got {metric!r}")
     models = list(dict.fromkeys(results["model"]))
     if baseline not in models:
-        raise ColdstartError(f"baseline: expected one of {', '.join(models)}, got {baseline!r}")
+        raise ColdstartError(f"baseline {baseline!r}: expected one of {', '.join(models) or 'those measured: none'}")
     means = results.groupby([unit, "model"], sort=False)[metric].mean().unstack()
     extra = test_share / (1 - test_share) if unit == "fold" else 0.0
     rows = []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from ..catalogue.matrices import floats
@@ -33,7 +36,14 @@ def implicit_cg(
     return _descend(indptr, indices, weight, start @ L, Z, steps) @ back.astype(V.dtype)
 
 
-@numba.njit(fastmath=True, cache=True)
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    try:
+        return numba.njit(fastmath=True, cache=True)(function)
+    except RuntimeError:  # neither beside this file nor in the user's cache folder can anything be kept
+        return numba.njit(fastmath=True)(function)
+
+
+@_compiled
 def _descend(indptr, indices, weight, start, Z, steps):
     result = np.zeros_like(start)
     for row in range(len(start)):
