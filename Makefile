@@ -5,7 +5,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n)
 ON_PATH := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup chromium notebooks test test-fast lab demo figures screenshots bench clean
+.PHONY: help setup chromium notebooks test catalogues test-fast lab demo figures screenshots bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -15,8 +15,10 @@ notebooks: setup ## run the series in full; executed notebooks and HTML go to bu
 	$(BIN)/coldstart run
 test: setup chromium ## lint, check what is generated, run every test
 	$(ON_PATH) sh -ec 'ruff check; ruff format --check; coldstart refresh --check; pytest'
+catalogues: setup ## take small catalogues of all kinds through every chapter; the table goes to build/catalogues.md
+	$(ON_PATH) COLDSTART_CATALOGUES=all pytest tests/catalogues
 test-fast: setup ## the tests without the notebooks and the browser
-	$(ON_PATH) pytest --ignore=tests/notebooks --ignore=tests/browser
+	$(ON_PATH) pytest --ignore=tests/notebooks --ignore=tests/catalogues --ignore=tests/browser
 lab: setup ## open the notebooks in JupyterLab
 	cd notebooks && $(ON_PATH) jupyter lab --KernelManager.transport_encryption=auto
 demo: setup ## serve the what-if panels of notebook 08 as a web page on this machine

@@ -7,9 +7,9 @@ goes through all chapters in the time that a kernel takes to start.
 import contextlib
 import io
 import multiprocessing
+import multiprocessing.connection
 import os
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,15 +67,18 @@ def sources(path, parameters):
 def _execute(path, parameters, pipe):
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
+    from traitlets.config import Config
 
     os.chdir(path.parent)
     os.environ.pop("COLDSTART_FIGURES", None)
-    shell, begun, record, told = InteractiveShell.instance(), time.perf_counter(), None, []
+    quiet = Config({"HistoryManager": {"enabled": False}})
+    shell, begun, record, told = InteractiveShell.instance(config=quiet), time.perf_counter(), None, []
     kind, at, text = "ran", "", ""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as noise:
         for at, source in sources(path, parameters):  # noqa: B007
             with capture_output() as shown:
                 result = shell.run_cell(source)
+            told.append(shown.stderr)
             for output in shown.outputs:
                 record = output.data.get(RECORD_MIME, record)
                 told.append(output.data.get("text/markdown", ""))
@@ -91,21 +94,35 @@ def _execute(path, parameters, pipe):
     pipe.send(Outcome(path.stem[:2], kind, time.perf_counter() - begun, at, text, told, broken))
 
 
-def run(chapter, **parameters):
-    """Return the `Outcome` of a chapter, named by its number, in QUICK mode with other `parameters`."""
+def start(chapter, parameters):
+    """Start a chapter, named by its number, in a fork, in QUICK mode, and return the process and its end of a pipe."""
     here, there = multiprocessing.Pipe(duplex=False)
-    parameters = {"QUICK": True} | parameters
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forks of a process with threads: ours rest
-        child = multiprocessing.get_context("fork").Process(
-            target=_execute, args=(NOTEBOOKS[chapter], parameters, there)
-        )
-        child.start()
+    asked = (NOTEBOOKS[chapter], {"QUICK": True} | parameters, there)
+    child = multiprocessing.get_context("fork").Process(target=_execute, args=asked)
+    child.start()
     there.close()
-    try:
-        return here.recv()
-    except EOFError:
-        child.join()
-        return Outcome(chapter, "broke", 0.0, text=f"the process ended with {child.exitcode}")
-    finally:
-        child.join()
+    return child, here
+
+
+def run_all(asked, jobs=2):
+    """Return the `Outcome` of each of `asked` (key → chapter, parameters), so many at a time."""
+    waiting, running, found = dict(asked), {}, {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            key, (chapter, parameters) = waiting.popitem()
+            child, pipe = start(chapter, parameters)
+            running[pipe] = (key, chapter, child)
+        for pipe in multiprocessing.connection.wait(running):
+            key, chapter, child = running.pop(pipe)
+            try:
+                found[key] = pipe.recv()
+            except EOFError:
+                child.join()
+                found[key] = Outcome(chapter, "broke", 0.0, text=f"the process ended with {child.exitcode}")
+            child.join()
+    return found
+
+
+def run(chapter, **parameters):
+    """Return the `Outcome` of one chapter."""
+    return run_all({"": (chapter, parameters)})[""]
