@@ -9,7 +9,7 @@ from scipy import sparse
 from coldstart_utils.catalogue import matrices, splits
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.language import context
-from coldstart_utils.measure import metrics, ranking, study
+from coldstart_utils.measure import intervals, metrics, ranking
 from coldstart_utils.models import als, content, evidence, exploration, k_shot, least_squares, longtail, teachers
 
 settings.register_profile("steady", max_examples=8, deadline=None, derandomize=True, database=None)
@@ -89,7 +89,7 @@ CORE = {
     "novelty": lambda A: metrics.novelty(np.array([[0, 1], [2, 3]]), A[0]),
     "mmr": lambda A: ranking.mmr(A, square(A).astype(A.dtype), 2, 0.3),
     "two_stages": lambda A: ranking.two_stages(ranking.from_matrix(A), ranking.from_matrix(A), 2)([0, 1], [0, 1, 2]),
-    "holm": lambda A: study.holm(A[:, 0]),
+    "holm": lambda A: intervals.holm(A[:, 0]),
 }  # fmt: skip
 SPARSE = [
     "ridge", "ease", "teachers", "collaborative_targets", "als_implicit", "als_explicit", "damped_biases", "unit_rows",

@@ -33,6 +33,7 @@ STYLE = """<style>
 main { max-width: 1000px; margin: 0 auto; }
 img { max-width: 100%; height: auto; }
 pre { overflow-x: auto; }
+.highlight pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 .jp-RenderedMarkdown .highlight pre { white-space: pre-wrap; font-size: 12px; }
 .jp-RenderedMarkdown pre, details pre { font-family: var(--jp-code-font-family, monospace); font-size: 13px;
   background: #f5f5f5; padding: 8px; white-space: pre; word-break: normal; }
@@ -41,6 +42,7 @@ pre { overflow-x: auto; }
 .jp-OutputArea-output.jp-RenderedMarkdown { padding-left: 5px; }
 .jp-RenderedHTMLCommon table { display: block; overflow-x: auto; }
 math[display="block"] { margin: 12px 0; overflow-x: auto; }
+@media (max-width: 900px) { .jp-RenderedMarkdown pre, details pre { white-space: pre-wrap; } }
 @media print { .highlight pre, details pre { white-space: pre-wrap !important; } }
 </style>"""
 

@@ -23,7 +23,11 @@ def package_table(name: str) -> pd.DataFrame:
     return pd.read_csv(package_file(f"{name}.tsv"), sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
 
 
-def _mend_ml100k(dataset: Dataset, mend_graph: bool) -> Dataset:
+def mend_ml100k(dataset: Dataset, mend_graph: bool) -> Dataset:
+    """Return MovieLens-100K with its known faults mended, and what was done in its notes.
+
+    Names and years that are none become empty; with `mend_graph` the links lead to the facts of the right films.
+    """
     items = dataset.items.copy()
     unknown = items["item_id"] == "267"
     items.loc[unknown, ["title", "year", "genres"]] = ""

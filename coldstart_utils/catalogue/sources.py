@@ -12,7 +12,7 @@ from typing import Any
 from ..ground import ColdstartError, cache_dir, package_file
 from .atomic import read_atomic
 from .dataset import Dataset, lacks
-from .movielens import _mend_ml100k, download_ml100k
+from .movielens import download_ml100k, mend_ml100k
 
 log = logging.getLogger("coldstart")
 
@@ -42,7 +42,7 @@ def load_dataset(name: str | Path = "ml-100k", *, mend_graph: bool = True) -> Da
         )
     dataset = read_atomic(_find(str(name)) if named else folder)
     if named and name == "ml-100k":
-        return _mend_ml100k(dataset, mend_graph)
+        return mend_ml100k(dataset, mend_graph)
     if not named:
         # A folder may be called like a data set that this package knows more about, and hold another one.
         dataset = replace(dataset, name=f"./{dataset.name}") if dataset.name in WHEELS else dataset

@@ -73,10 +73,13 @@ class RecommendationDataset:
 
         tokens = [example["input_ids"] for example in examples]
         labels = torch.tensor([example["labels"] for example in examples])
-        return _padded(tokens, self.tokenizer.pad_token_id) | {"labels": labels}
+        return padded(tokens, self.tokenizer.pad_token_id) | {"labels": labels}
 
 
-def _padded(tokens: Sequence[Sequence[int]], padding: int | None) -> dict[str, Tensor]:
+def padded(tokens: Sequence[Sequence[int]], padding: int | None) -> dict[str, Tensor]:
+    """Return `input_ids` and `attention_mask` [texts, longest] of token ids of any lengths, filled up with `padding`
+    (0 for None).
+    """
     import torch
 
     lengths = torch.tensor([len(ids) for ids in tokens])

@@ -84,8 +84,7 @@ def next_choices(
                 rows.append((items[:at], times[:at], wanted, user, times[at] - times[at - 1]))
     if not rows:
         raise ColdstartError(
-            f"next_choices: after the time {until:.0f} nobody with a history chose an item known by then; "
-            "what comes next cannot be asked of these data"
+            f"next_choices: after the time {until:.0f} nobody with a history chose an item known by then"
         )
     histories, stamps, wanted, people, pause = zip(*rows)
     return NextChoices(

@@ -8,7 +8,7 @@ from scipy import linalg, sparse
 from ..catalogue.matrices import floats, places, stored
 from ..ground import ColdstartError
 from .content import bridge, left_out
-from .least_squares import _positive, solve_rows
+from .least_squares import check_positive, solve_rows
 
 Array = np.ndarray
 
@@ -45,7 +45,7 @@ def posterior(
     Without it a row without answers keeps its prior [rows of X, rank]. Raises ColdstartError for shapes that do not
     fit, NaN, a noise that is not positive or a negative silence.
     """
-    _positive(noise, "noise")
+    check_positive(noise, "noise")
     if not silence >= 0:
         raise ColdstartError(f"silence: expected a number of 0 or more, got {silence!r}")
     X, V, prior = stored(X, "posterior: answers").astype(float), floats(V, "posterior: V"), np.asarray(prior, float)
@@ -76,7 +76,7 @@ def ask_first(V: Array, covariance: Array, n: int, *, noise: float, goal: Array 
     trace(G·C), the summed variance of the scores: I-optimal. It needs no answers. Raises ColdstartError unless 1 <= n
     <= items.
     """
-    _positive(noise, "noise")
+    check_positive(noise, "noise")
     if not 1 <= n <= len(V):
         raise ColdstartError(f"ask_first: expected 1 to {len(V)} items, got {n!r}")
     V, C, chosen = floats(V, "ask_first: V"), floats(covariance, "ask_first: covariance").astype(float), []

@@ -11,7 +11,7 @@ from scipy import linalg, sparse
 from ..catalogue.matrices import entries_at, feedback, floats
 from .als import als_explicit, als_implicit
 from .content import bridge
-from .least_squares import _dense, _positive
+from .least_squares import check_positive, dense
 
 Array = np.ndarray
 Matrix = Any  # a NumPy array or a SciPy sparse matrix
@@ -23,9 +23,9 @@ def ease(X: sparse.csr_matrix, reg: float) -> Array:
 
     B = I − P·diag(1/P_ii), P = (XᵀX + reg·I)⁻¹. Scores of all users are X @ B.
     """
-    _positive(reg)
+    check_positive(reg)
     X = feedback(X)
-    P = linalg.inv(_dense(X.T @ X) + reg * np.eye(X.shape[1]), overwrite_a=True, assume_a="pos")
+    P = linalg.inv(dense(X.T @ X) + reg * np.eye(X.shape[1]), overwrite_a=True, assume_a="pos")
     B = -P / np.diag(P)
     np.fill_diagonal(B, 0)
     return B

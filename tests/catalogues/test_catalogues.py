@@ -14,7 +14,7 @@ ALL = os.environ.get("COLDSTART_CATALOGUES") == "all"
 # What a chapter cannot do without, by catalogue: the sentence that it stops with.
 NO_TEXT = "its items have no text column; text methods need a .item file with one"
 SAYS = {("no_text", chapter): NO_TEXT for chapter in chapters.NOTEBOOKS}
-SAYS["balanced", "09"] = "what comes next cannot be asked of these data"
+SAYS["balanced", "09"] = "nobody with a history chose an item known by then"
 # One catalogue of each kind, and each chapter with several; the bare one and the one without text go through all.
 SAMPLE = [
     *(("bare", chapter) for chapter in chapters.NOTEBOOKS),
