@@ -39,9 +39,12 @@ def stored(matrix: Matrix, name: str = "ratings") -> sparse.csr_matrix:
     """
     matrix = matrix if sparse.issparse(matrix) else sparse.csr_matrix(floats(matrix, name))
     kind = _floating(matrix.dtype, name)
-    # Both may work in place, on what belongs to the caller.
-    result = sparse.csr_matrix(matrix, dtype=kind, copy=not (matrix.format == "csr" and matrix.has_canonical_format))
-    result.sum_duplicates()
+    if isinstance(matrix, sparse.csr_matrix) and matrix.dtype == kind and matrix.has_canonical_format:
+        result = matrix
+    else:
+        # Both may work in place, on what belongs to the caller.
+        result = sparse.csr_matrix(matrix, dtype=kind, copy=True)
+        result.sum_duplicates()
     _finite(result.data, name)
     return result
 
@@ -71,6 +74,7 @@ def places(index: Any, n: int, name: str = "items") -> Array:
     index = np.asarray(index)
     if index.dtype == bool and len(index) == n:
         return np.flatnonzero(index)
+    # An empty list is an array of floating numbers.
     whole = index.astype(np.intp)
     if not np.array_equal(whole, index) or (index.size and not 0 <= whole.min() <= whole.max() < n):
         raise ColdstartError(f"{name}: expected row numbers of 0 to {n - 1}, or a mask of {n}")

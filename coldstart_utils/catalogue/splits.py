@@ -104,14 +104,30 @@ def _split(kind: str, seed: int, train, test, candidates, support=None) -> Split
 def warm(matrix: sparse.csr_matrix, seed: int, *, fraction: float = 0.2) -> Split:
     """Hide a random `fraction` of each user's interactions; all items that are left with some are candidates.
 
+    Where that is less than half a choice of everybody, one choice of some users is hidden.
     Nested, `warm(outer.train, …)` serves for tuning. Raises ColdstartError if a side would be empty.
     """
     matrix = feedback(matrix)
-    each = np.round(fraction * np.diff(matrix.indptr))
+    each = _hidden_of_each(np.diff(matrix.indptr), fraction, seed)
     test = _reveal(matrix, each, np.random.default_rng(seed))
     train = _subtract(matrix, test)
     candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
     return _split("warm", seed, train, _keep(test, np.isin(test.tocoo().col, candidates)), candidates)
+
+
+def _hidden_of_each(choices: Array, fraction: float, seed: int) -> Array:
+    """Return how many of each user's `choices` [users] a share of them is, whole numbers of which some are above 0."""
+    each = np.round(fraction * choices)
+    if each.any():
+        return each
+    # The share is less than half a choice of everybody: one choice of some keeps it, of those who have another.
+    some = np.flatnonzero(choices > 1)
+    if not len(some) or fraction <= 0:
+        most = choices.max(initial=0)
+        raise ColdstartError(f"split warm: nothing is left to ask for: a share of {fraction} of at most {most} choices")
+    chance = np.random.default_rng([seed, 4]).random(len(some))
+    each[some[chance <= max(fraction * choices.mean(), chance.min())]] = 1
+    return each
 
 
 def warm_parts(matrix: sparse.csr_matrix, n: int, *, seed: int = 0) -> list[Split]:

@@ -69,6 +69,8 @@ def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | 
         "text vector": encoder.encode(item_texts(dataset, columns)),
         "all words": tfidf(item_texts(dataset, columns)),
     }
+    # Texts of signs alone have no words to count.
+    blocks = {name: block for name, block in blocks.items() if not sparse.issparse(block) or block.nnz}
     blocks |= {name: token_features(dataset, [name]) for name in ("genres", "year") if name in columns}
     if len(dataset.triples):
         blocks["graph"] = idf(graph_features(dataset))

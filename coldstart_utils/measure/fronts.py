@@ -97,8 +97,8 @@ def loss_at(swept: pd.DataFrame, dials: pd.Series, *, metric: str = "ndcg") -> p
 
 def by_band(results: pd.DataFrame, baseline: str, bands: Iterable[str]) -> pd.DataFrame:
     """Return `curves.compare_by` of recall in each of the `bands`, with a column `band`: shown over folds and users."""
-    columns = {f"recall {band}": band for band in bands}
-    long = results.rename(columns=columns).melt(["model", "fold", "user"], [*columns.values()], "band", "recall")
+    rows, columns = ["model", "fold", "user"], {f"recall {band}": band for band in bands}
+    long = results[[*rows, *columns]].rename(columns=columns).melt(rows, var_name="band", value_name="recall")
     return compare_by(long, "band", baseline, metric="recall", units=("fold", "user"))
 
 

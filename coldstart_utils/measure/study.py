@@ -69,11 +69,11 @@ def item_folds(
 
     Each fold has `nested` splits, in which a fifth of its known items plays new: settings are chosen there. With k > 0
     each new item reveals k interactions. Items with fewer than `least` interactions are never new, always known.
-    Raises ColdstartError unless 2 <= n <= items that can be new.
+    Raises ColdstartError unless 2 <= n <= half the items that can be new.
     """
     known = _at_least(least, X.T)
-    if not 2 <= n <= len(known):
-        raise ColdstartError(f"item_folds: expected 2 to {len(known)} folds, got {n!r}")
+    if not 2 <= n <= len(known) // 2:  # one new item alone has no order
+        raise ColdstartError(f"item_folds: expected 2 to {len(known) // 2} folds of {len(known)} items, got {n!r}")
     shuffled = np.random.default_rng(seed).permutation(known)
     folds = []
     for number, new in enumerate(np.array_split(shuffled, n)):

@@ -92,7 +92,8 @@ class Explorer:
         """Return the new items, ascending, and at which visit each was shown to each user [users, new]."""
         model, warm, new = _tastes(split), split.warm_items, np.sort(split.candidates)
         mean, covariance = empirical_prior(model.V, warm, self.K, reg=1.0)
-        noise = float(np.var(split.train[:, warm].toarray() - model.U @ model.V[warm].T))
+        # Where everybody chose everything, nothing is left unexplained.
+        noise = max(float(np.var(split.train[:, warm].toarray() - model.U @ model.V[warm].T)), 1e-6)
         when = replay(
             split.test[:, new].toarray(), model.U, mean[new], covariance, noise=noise, policy=self.policy,
             setting=self.setting, visits=self.visits, seed=self.seed,

@@ -92,20 +92,22 @@ def yes_or_no(split: Split, items: Array) -> sparse.csr_matrix:
     return sparse.csr_matrix((said, (rows, columns)), shape=split.train.shape)
 
 
-def within_reach(degree: Array, shots: Sequence[int]) -> tuple[list[int], int]:
+def within_reach(degree: Array, shots: Sequence[int], *, needed: bool = True) -> tuple[list[int], int]:
     """Return which of `shots`, numbers of ratings to reveal, the data allow, and how many somebody new must have.
 
     `degree` [n] counts the ratings of each user or item. A number k is allowed where a tenth of all, and ten at least,
     have ten more: those are asked about. Where not even 1 is, somebody new reveals one rating and is asked about the
-    others. Raises ColdstartError if fewer than ten have two.
+    others. If fewer than ten have two, nothing is allowed: raises ColdstartError where that is `needed`.
     """
     degree = np.asarray(degree)
     allowed = [k for k in shots if np.mean(degree > k + 9) > 0.1 and np.sum(degree > k + 9) >= 10]
     if allowed:
         return allowed, max(allowed) + 10
-    if np.sum(degree > 1) < 10:
+    if np.sum(degree > 1) >= 10:
+        return [1], 2
+    if needed:
         raise ColdstartError(f"k-shot: expected ten users and ten items with two choices, found {np.sum(degree > 1)}")
-    return [1], 2
+    return [], 0
 
 
 # --- Methods: from a split to a scorer --------------------------------------------------------------------------------

@@ -140,6 +140,10 @@ FAMILY = {
     "tiny": lambda: whole(30, 12, 5),
     "few_users": lambda: whole(12, 60, 25),
     "few_items": lambda: whole(80, 15, 6),
+    "full": lambda: whole(20, 15, 15),
+    "two_users": lambda: whole(2, 40, 20),
+    "five_items": lambda: whole(40, 5, 2),
+    "one_each": lambda: whole(60, 20, 1),
     "unseen": lambda: whole() | {"item": things(90), "user": people(70)},
     "balanced": lambda: whole() | {"inter": _balanced()},
 }  # fmt: skip
