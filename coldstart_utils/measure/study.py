@@ -72,8 +72,10 @@ def item_folds(
     Raises ColdstartError unless 2 <= n <= half the items that can be new.
     """
     known = _at_least(least, X.T)
-    if not 2 <= n <= len(known) // 2:  # one new item alone has no order
-        raise ColdstartError(f"item_folds: expected 2 to {len(known) // 2} folds of {len(known)} items, got {n!r}")
+    if not 2 <= n <= (most := len(known) // 2):
+        raise ColdstartError(
+            f"item_folds: expected 2 to {most} folds, with two of {len(known)} items new in each, got {n!r}"
+        )
     shuffled = np.random.default_rng(seed).permutation(known)
     folds = []
     for number, new in enumerate(np.array_split(shuffled, n)):
