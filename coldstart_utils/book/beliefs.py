@@ -68,9 +68,8 @@ def worth(reached: Sequence[float], tried: Sequence[int]) -> str:
     What lies at the least number tried is 'at most' that, infinity 'over' the largest.
     """
     low, high = min(tried), max(tried)
-    words = [
-        f"over {high}" if n > high else f"at most {low}" if round(n) <= low else f"{n:.0f}" for n in sorted(reached)
-    ]
+    inside = [f"at most {low}" if n < low + 0.5 else f"{n:.0f}" for n in sorted(reached)]
+    words = [f"over {high}" if n > high else told for n, told in zip(sorted(reached), inside)]
     if words[0] == words[-1]:
         return f"{words[0]} in every fold (tried from {low} to {high})"
     return f"{words[len(words) // 2]} (median of the folds; {words[0]} to {words[-1]})"

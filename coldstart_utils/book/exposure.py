@@ -60,7 +60,7 @@ def bill(table: pd.DataFrame, *, title: str, order: str = "tail") -> Figure:
         ax.spines["left"].set_visible(False)
     low, high = axes[0, 0].get_xlim()
     # Room for the values, which stand beside their intervals.
-    axes[0, 0].set_xlim(low - 0.16 * (high - low), high + 0.16 * (high - low))
+    axes[0, 0].set_xlim(low - 0.24 * (high - low), high + 0.18 * (high - low))
     axes[0, 0].set_yticks(range(len(models)), models)
     axes[0, 0].set_ylim(len(models) - 0.5, -0.8)
     against, n = table["baseline"].iloc[0], table["n"].max()
@@ -97,7 +97,7 @@ def front(points: pd.DataFrame, *, x: str, loss: float, note: str, point: pd.Dat
     )  # fmt: skip
     (ax,) = fig.axes
     ax.axhline(-loss, color=GREY, lw=1, ls="--")
-    place = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "ha": "right"}
+    place: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "ha": "right"}
     ax.annotate(note, (1, -loss), (0, 3), fontsize=9, color=GREY, **place)
     if point is not None:
         ax.plot(point[x], point["difference"], "o", color=INK, ms=11)
@@ -128,6 +128,6 @@ def offsets(points: pd.DataFrame, chosen: float) -> Figure:
     )  # fmt: skip
     (ax,) = fig.axes
     ax.axvline(chosen, color=GREY, lw=1, ls="--")
-    place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
+    place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
     ax.annotate("chosen on\nnested splits", (chosen, 0.99), (5, 0), fontsize=9, color=GREY, **place)
     return fig

@@ -59,7 +59,11 @@ def gains(
     eye. Each value of the column `panels` gets axes of its own, on one scale, with the models in the order of the
     first.
     """
-    rows = table[(table["model"] != table["baseline"]) & np.isfinite(table["diff_low"])]
+    rows = table[table["model"] != table["baseline"]]
+    if np.isfinite(rows["diff_low"]).any():
+        rows = rows[np.isfinite(rows["diff_low"])]
+    else:  # one unit alone has no interval: its differences stand as dots
+        rows = rows.assign(diff_low=rows["difference"], diff_high=rows["difference"])
     rows = rows.sort_values("difference", ascending=False, kind="stable") if sort else rows
     if panels:
         rows = pd.concat([rows[rows[panels] == part] for part in dict.fromkeys(table[panels])])

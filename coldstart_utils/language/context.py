@@ -70,7 +70,9 @@ def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | 
         "all words": tfidf(item_texts(dataset, columns)),
     }
     # Texts of signs alone have no words to count.
-    blocks = {name: block for name, block in blocks.items() if not sparse.issparse(block) or block.nnz}
+    blocks = {
+        name: block for name, block in blocks.items() if not sparse.issparse(block) or sparse.csr_matrix(block).nnz
+    }
     blocks |= {name: token_features(dataset, [name]) for name in ("genres", "year") if name in columns}
     if len(dataset.triples):
         blocks["graph"] = idf(graph_features(dataset))

@@ -276,9 +276,9 @@ def compare(
     rows = []
     for model in models:
         pair = _paired(results, means, baseline, model, metric, unit)
-        how = {"resampled": unit == "user", "extra": extra}
-        of_mean = estimate(pair[model].to_numpy(), **how)
-        of_gain = estimate((pair[model] - pair[baseline]).to_numpy(), **how)
+        resampled = unit == "user"
+        of_mean = estimate(pair[model].to_numpy(), resampled=resampled, extra=extra)
+        of_gain = estimate((pair[model] - pair[baseline]).to_numpy(), resampled=resampled, extra=extra)
         rows.append((model, metric, *of_mean[:3], baseline, *of_gain, len(pair), unit))
     columns = ["model", "metric", "mean", "low", "high", "baseline", "difference", "diff_low", "diff_high", "p", "n"]
     table = pd.DataFrame(rows, columns=[*columns, "unit"], index=models)

@@ -44,7 +44,7 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_compiled
-def _descend(indptr, indices, weight, start, Z, steps):
+def _descend(indptr: Array, indices: Array, weight: Array, start: Array, Z: Array, steps: int) -> Array:
     result = np.zeros_like(start)
     for row in range(len(start)):
         begin, end = indptr[row], indptr[row + 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def content_kernel(blocks: Sequence[Matrix], weights: Sequence[float] | None = N
     weights = [1.0] * len(blocks) if weights is None else list(weights)
     if len(weights) != len(blocks) or not all(0 <= weight < np.inf for weight in weights):
         raise ColdstartError(f"content_kernel: expected {len(blocks)} weights of 0 or more, got {weights}")
-    return sum(w * dense(unit @ unit.T) for w, unit in zip(weights, map(unit_rows, blocks)))
+    return reduce(np.add, (w * dense(unit @ unit.T) for w, unit in zip(weights, map(unit_rows, blocks))))
 
 
 def product_kernel(K: Array, spread: float = 1.0) -> Array:

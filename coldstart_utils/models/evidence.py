@@ -79,7 +79,9 @@ def ask_first(V: Array, covariance: Array, n: int, *, noise: float, goal: Array 
     check_positive(noise, "noise")
     if not 1 <= n <= len(V):
         raise ColdstartError(f"ask_first: expected 1 to {len(V)} items, got {n!r}")
-    V, C, chosen = floats(V, "ask_first: V"), floats(covariance, "ask_first: covariance").astype(float), []
+    V = floats(V, "ask_first: V")
+    C: Array = floats(covariance, "ask_first: covariance").astype(float)
+    chosen: list[int] = []
     for _ in range(n):
         seen = V @ C
         gain = variance = np.einsum("nk,nk->n", seen, V)

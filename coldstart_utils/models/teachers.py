@@ -89,7 +89,8 @@ def bridged(
     """Return for each of the `parts` (P, T [warm, t]) the scorer P[u]·t, t by the `bridge` on vectors Z [items, d]."""
     Z = floats(Z, "vectors")
     K = Z @ Z.T
-    return {
-        task: lambda users, items, P=P, T=T: P[users] @ bridge(K, T, warm, items, reg).T
-        for task, (P, T) in parts.items()
-    }
+
+    def scorer(P: Array, T: Array) -> Callable[[Array, Array], Array]:
+        return lambda users, items: P[users] @ bridge(K, T, warm, items, reg).T
+
+    return {task: scorer(P, T) for task, (P, T) in parts.items()}
