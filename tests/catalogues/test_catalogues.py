@@ -14,6 +14,13 @@ ALL = os.environ.get("COLDSTART_CATALOGUES") == "all"
 # What a chapter cannot do without, by catalogue: the sentence that it stops with.
 NO_TEXT = "its items have no text column; text methods need a .item file with one"
 SAYS = {("no_text", chapter): NO_TEXT for chapter in chapters.NOTEBOOKS}
+FOLDS = "with two of 5 items new in each"
+SAYS |= {("five_items", chapter): FOLDS for chapter in chapters.NOTEBOOKS}
+SAYS |= {
+    (name, "07"): "expected ten users and ten items with two choices"
+    for name in ("five_items", "two_users", "one_each")
+}
+SAYS |= {(name, "06"): "nothing is left to ask for" for name in ("two_users", "one_each")}
 SAYS["balanced", "09"] = "nobody with a history chose an item known by then"
 # One catalogue of each kind, and each chapter with several; the bare one and the one without text go through all.
 SAMPLE = [
