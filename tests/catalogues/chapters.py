@@ -6,6 +6,7 @@ goes through all chapters in the time that a kernel takes to start.
 
 import contextlib
 import io
+import logging
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -71,6 +72,7 @@ def _execute(path, parameters, pipe):
 
     os.chdir(path.parent)
     os.environ.pop("COLDSTART_FIGURES", None)
+    logging.getLogger().handlers.clear()  # what pytest put there would keep warnings from the page
     quiet = Config({"HistoryManager": {"enabled": False}})
     shell, begun, record, told = InteractiveShell.instance(config=quiet), time.perf_counter(), None, []
     kind, at, text = "ran", "", ""
