@@ -9,26 +9,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from ..models.scores import top_k as top_k
+
 Array = np.ndarray
-
-
-def top_k(scores: Array, k: int) -> Array:
-    """Return the columns of the k largest scores of each row [users, k], score descending, then column ascending.
-
-    Raises ValueError if k is not in 1 … columns or a score is NaN.
-    """
-    scores = np.asarray(scores)
-    if not 1 <= k <= scores.shape[1]:
-        raise ValueError(f"k: expected 1 to {scores.shape[1]} (the number of candidates), got {k}")
-    if np.isnan(scores).any():
-        raise ValueError("scores: expected numbers, found NaN")
-    threshold = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
-    above, tied = scores > threshold, scores == threshold
-    room = k - above.sum(axis=1, keepdims=True)
-    chosen = above | (tied & (np.cumsum(tied, axis=1) <= room))
-    columns = np.nonzero(chosen)[1].reshape(len(scores), k)
-    order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(columns, order, axis=1)
 
 
 def hit_matrix(ranked: Array, relevant: sparse.csr_matrix) -> Array:
