@@ -142,6 +142,17 @@ def questions_from_texts(dataset: Dataset, texts: list[str], *, seed: int = 0, m
     return _questions(name, table, np.arange(len(asked)), np.array(asked), np.ones(len(asked)), dataset)
 
 
+def questions_for(dataset: Dataset, place: str | Path, texts: list[str], *, seed: int = 0) -> Questions:
+    """Return the questions of the folder `place`, where it has some; else the generated ones of ml-100k; else such as
+    are made of the `texts`.
+    """
+    if place and Path(place).is_dir() and any(Path(place).glob("*.queries")):
+        return read_questions(place, dataset)
+    if dataset.name == "ml-100k":
+        return generated_questions(dataset)
+    return questions_from_texts(dataset, texts, seed=seed)
+
+
 # --- Questions of real people ----------------------------------------------------------------------------------------
 
 

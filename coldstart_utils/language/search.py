@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from ..ground import ColdstartError
 from ..models.scores import top_k
@@ -84,11 +86,11 @@ class WordIndex:
 
     @staticmethod
     def stems(texts: Sequence[str]) -> list[list[str]]:
-        """Return the stems of the words of each text, in order, without stop words such as 'the'."""
+        """Return the stems of the words of each text, in order, without stop words ('the') and single letters ('I')."""
         import Stemmer
         from bm25s.stopwords import STOPWORDS_EN
 
-        stop, stemmer = set(STOPWORDS_EN), Stemmer.Stemmer("english")
+        stop, stemmer = {*STOPWORDS_EN, *ascii_lowercase}, Stemmer.Stemmer("english")
         return [stemmer.stemWords([word for word in words(text) if word not in stop]) for text in texts]
 
     def scores(self, questions: Sequence[str]) -> Array:
@@ -209,6 +211,16 @@ def spoken(questions: Sequence[str], encoder: TextEncoder) -> Spoken:
     return Spoken(encoder.encode(list(questions)), encoder.encode(flat), owner)
 
 
+def centred(vectors: Array, mean: Array) -> Array:
+    """Return vectors [n, d] less what all have in common, `mean` [d] or [n, d], scaled to length 1; zeros stay zero.
+
+    Every question says 'I saw a film, please help', every text of a film tells a story. Vectors share the direction of
+    it, and what tells one from another is what is left.
+    """
+    moved = vectors - mean
+    return (moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+
+
 def fed_back(questions: Array, vectors: Array, *, k: int = 3, weight: float = 0.5) -> Array:
     """Return question vectors moved towards the mean of the k items that answer them best [questions, d].
 
@@ -217,3 +229,42 @@ def fed_back(questions: Array, vectors: Array, *, k: int = 3, weight: float = 0.
     items, _ = nearest(questions, vectors, k)
     moved = questions + weight * vectors[items].mean(axis=1)
     return moved / np.linalg.norm(moved, axis=1, keepdims=True)
+
+
+# --- Token by token --------------------------------------------------------------------------------------------------
+
+
+class TokenIndex:
+    """Texts as the vectors of their tokens: each token of a question looks for its own nearest (late interaction).
+
+    As ColBERT (Khattab & Zaharia 2020), but with an encoder that was not trained for it. It keeps one vector a token,
+    not one a text, and a question costs as many products as it has tokens.
+    """
+
+    def __init__(self, texts: Sequence[str], encoder: TextEncoder, *, max_tokens: int = 160) -> None:
+        self.encoder = encoder
+        parts = list(self._vectors(texts, max_tokens))
+        self.vectors = np.concatenate(parts)
+        self.starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
+
+    def scores(self, questions: Sequence[str]) -> Array:
+        """Return the mean over a question's tokens of max(0, best cosine in the text − its mean over all texts).
+
+        [questions, texts]. A token that every text answers alike, such as 'film', adds nothing.
+        """
+        rows = []
+        for own in self._vectors(questions, self.encoder.max_tokens):
+            best = np.maximum.reduceat(own @ self.vectors.T, self.starts, axis=1)
+            rows.append(np.maximum(best - best.mean(axis=1, keepdims=True), 0).mean(axis=0))
+        return np.stack(rows)
+
+    def _vectors(self, texts: Sequence[str], max_tokens: int) -> Iterator[Array]:
+        """Yield the vectors of each text's tokens [tokens, d], of length 1, without the marks of start and end."""
+        import torch
+
+        for text in tqdm(texts, desc="tokens", delay=2, leave=False):
+            batch = self.encoder.tokenizer(text, truncation=True, max_length=max_tokens, return_tensors="pt")
+            with torch.inference_mode():
+                hidden = self.encoder.model(**batch).last_hidden_state[0]
+            inside = hidden[1:-1] if len(hidden) > 2 else hidden
+            yield torch.nn.functional.normalize(inside, dim=-1).numpy()

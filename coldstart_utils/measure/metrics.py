@@ -48,6 +48,20 @@ def ndcg_at_k(hits: Array, n_relevant: Array, k: int) -> Array:
     return hits[:, :k] @ discount / np.where(n_relevant > 0, ideal, 1.0)
 
 
+def graded_ndcg_at_k(ranked: Array, grades: sparse.csr_matrix, k: int) -> Array:
+    """Return DCG / ideal DCG of lists `ranked` [rows, K] with the grade as gain (Järvelin & Kekäläinen 2002).
+
+    `grades` [rows, items] stores grades above 0; what is not stored counts as 0. A row without grades gets 0.
+    """
+    grades = sparse.csr_matrix(grades)
+    discount = 1 / np.log2(np.arange(2, k + 2))
+    gain = grades[np.arange(len(ranked))[:, None], ranked[:, :k]]
+    gain = gain.toarray() if sparse.issparse(gain) else np.asarray(gain)
+    best = [np.sort(grades.data[start:end])[::-1][:k] for start, end in zip(grades.indptr, grades.indptr[1:])]
+    ideal = np.array([row @ discount[: len(row)] for row in best])
+    return gain @ discount[: gain.shape[1]] / np.where(ideal > 0, ideal, 1.0)
+
+
 def mrr_at_k(hits: Array, k: int) -> Array:
     """Return 1 / rank of the first hit within k, else 0 (Voorhees 1999)."""
     first = np.argmax(hits[:, :k], axis=1)

@@ -1,0 +1,198 @@
+"""What wrote `ml-100k-search-ranks.tsv` and `search-elsewhere.tsv`: where each method put what people asked for.
+
+    COLDSTART_DATA=FOLDER python -m coldstart_utils.data.search_ranks [--into FOLDER]
+
+It needs the questions of real people (`coldstart data install tomt`), and for the second table the folders
+`amazon-office` and `lastfm-2k` of atomic files in `$COLDSTART_DATA`. The tables hold ids and ranks, no text. Chapter 11
+computes the same ranks anew where the questions are installed, all but those of the slow methods.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from coldstart_utils.catalogue.dataset import Dataset
+from coldstart_utils.catalogue.features import item_texts
+from coldstart_utils.catalogue.movielens import attach_expansion
+from coldstart_utils.catalogue.questions import (
+    TOMT,
+    Questions,
+    generated_questions,
+    read_questions,
+    real_questions,
+)
+from coldstart_utils.catalogue.sources import load_dataset
+from coldstart_utils.ground import ColdstartError, package_file, written_aside
+from coldstart_utils.language.encoders import TextEncoder
+from coldstart_utils.language.facts import words
+from coldstart_utils.language.fields import OURS, by_level, crossed, engine, fields, halves, levels, together
+from coldstart_utils.language.search import TokenIndex, WordIndex, centred
+from coldstart_utils.measure import known_items
+from coldstart_utils.models.scores import mixture
+
+RANKS, ELSEWHERE, SPEEDS = "ml-100k-search-ranks.tsv", "search-elsewhere.tsv", "search-speed.tsv"
+SLOW = ("token by token", "words, meaning and tokens", "+ questions like it")
+FACTS = ("asked", "query_id", "item_id", "half", "words", "shared")
+Array = np.ndarray
+
+
+def quick_ranks(dataset: Dataset, asked: Questions, encoder: TextEncoder) -> pd.DataFrame:
+    """Return for each question `FACTS` and the rank of its item by every method that takes seconds.
+
+    `words` is the length of the question, `shared` the share of its stems that stand in the text of its item.
+    """
+    half, clicks = halves(asked.table["query_id"]), np.bincount(dataset.interactions["item"], minlength=dataset.n_items)
+    scores = by_level(levels(dataset), asked.texts, encoder)
+    scores |= together(dataset, asked.texts, half, asked.right, encoder, clicks)
+    ranks = known_items.best_ranks(scores, asked.relevant)
+    told = {
+        "asked": asked.name,
+        "query_id": asked.table["query_id"],
+        "item_id": dataset.items["item_id"].to_numpy()[asked.right],
+        "half": half,
+        "words": [len(words(text)) for text in asked.texts],
+        "shared": np.round(shared_stems(asked.texts, item_texts(dataset), asked.right), 3),
+    }
+    return pd.concat([pd.DataFrame(told), ranks], axis=1)
+
+
+def shared_stems(questions: Sequence[str], texts: Sequence[str], right: Array) -> Array:
+    """Return the share of the different stems of each question that stand in the text of its item, stop words aside."""
+    asked, known = WordIndex.stems(questions), WordIndex.stems(texts)
+    return np.array([len({*own} & {*known[item]}) / max(len({*own}), 1) for own, item in zip(asked, right)])
+
+
+def slow_ranks(dataset: Dataset, asked: Questions, encoder: TextEncoder, others: Questions) -> pd.DataFrame:
+    """Return the ranks by the vectors of tokens (minutes), and with the nearest of `others`, questions already asked.
+
+    A question is moved half-way towards the mean of the three most similar `others` about other items.
+    """
+    search, half = engine(dataset, encoder), halves(asked.table["query_id"])
+    vectors = encoder.encode(asked.texts)
+    usual = crossed(half, lambda rows: vectors[rows].mean(axis=0), vectors.shape[1:])
+    parts = search.parts(asked.texts, usual)
+    tokens = TokenIndex(item_texts(dataset, ["title", "year", "genres", *fields(dataset)]), encoder)
+    found = tokens.scores(asked.texts)
+    known = encoder.encode(others.texts)
+    alike = centred(vectors, usual) @ centred(known, known.mean(axis=0)).T
+    alike[asked.right[:, None] == others.right] = -np.inf
+    near = np.argsort(-alike, axis=1, kind="stable")[:, :3]
+    moved = centred(vectors, usual) + 0.5 * centred(known, known.mean(axis=0))[near].mean(axis=1)
+    scores = {
+        SLOW[0]: found,
+        SLOW[1]: mixture([*parts.values(), found]),
+        SLOW[2]: mixture([parts["words"], *(moved @ own.T for own in search.vectors.values())]),
+    }
+    return known_items.best_ranks(scores, asked.relevant)
+
+
+def of_people(dataset: Dataset, encoder: TextEncoder, *, anew: bool) -> pd.DataFrame | None:
+    """Return the ranks for the questions of people about ml-100k: those recorded, or with `anew` the quick methods
+    computed again where the questions are installed. None for another catalogue.
+    """
+    if dataset.name != "ml-100k":
+        return None
+    recorded = read()
+    recorded = recorded[recorded["asked"] == TOMT].reset_index(drop=True)
+    people = real_questions(dataset) if anew else None
+    if people is None:
+        return recorded
+    slow = ["query_id", *(name for name in recorded if name in SLOW)]
+    return quick_ranks(dataset, people, encoder).merge(recorded[slow], on="query_id")
+
+
+def methods(ranks: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns that hold ranks, without `FACTS`."""
+    return ranks.drop(columns=list(FACTS))
+
+
+def read() -> pd.DataFrame:
+    """Return the recorded ranks: `FACTS` and one column a method, first the questions of people, then the generated."""
+    return pd.read_csv(package_file(RANKS), sep="\t", dtype={"query_id": str, "item_id": str})
+
+
+def elsewhere() -> pd.DataFrame:
+    """Return what was measured on other catalogues: data set, questions, method, n, and the metrics with intervals."""
+    return pd.read_csv(package_file(ELSEWHERE), sep="\t")
+
+
+def speeds() -> pd.DataFrame:
+    """Return the rows of `benchmarks/search.py`: items, method, seconds to build, speed, recall, memory."""
+    return pd.read_csv(package_file(SPEEDS), sep="\t")
+
+
+# --- Other catalogues ------------------------------------------------------------------------------------------------
+
+
+def shop_questions(dataset: Dataset) -> tuple[list[str], list[str], Array]:
+    """Return titles as questions, descriptions without the title as texts, and the item that each question means."""
+    titles, texts = dataset.items["title"].tolist(), dataset.items["description"].tolist()
+    held_back = [text.replace(title, " ") for title, text in zip(titles, texts)]
+    able = np.array([len(words(text)) >= 5 and bool(words(title)) for title, text in zip(titles, held_back)])
+    right = np.flatnonzero(able)
+    return [titles[item] for item in right], held_back, right
+
+
+def measured(name: str, asked: str, scores: dict[str, Array], relevant: Array) -> pd.DataFrame:
+    """Return one row a method with the means of the metrics and the interval of the first ten."""
+    ranks = known_items.best_ranks(scores, relevant)
+    items = np.arange(len(ranks))
+    table = known_items.compare(ranks, items)
+    rows = {"data": name, "questions": asked, "method": ranks.columns, "n": len(ranks)}
+    rows |= {metric: known_items.compare(ranks, items, metric=metric)["mean"] for metric in known_items.METRICS}
+    rows |= {end: table[end] for end in ("low", "high", "difference", "diff_low", "diff_high")}
+    return pd.DataFrame(rows)
+
+
+def measured_elsewhere(folder: Path, encoder: TextEncoder) -> pd.DataFrame:
+    """Return the rows of `elsewhere`: titles that look for their description in a shop, tags that look for artists."""
+    from scipy import sparse
+
+    shop = load_dataset(folder / "amazon-office")
+    questions, texts, right = shop_questions(shop)
+    relevant = sparse.csr_matrix((np.ones(len(right)), (np.arange(len(right)), right)), (len(right), shop.n_items))
+    bands = load_dataset(folder / "lastfm-2k")
+    tags = read_questions(folder / "lastfm-2k", bands)
+    parts = []
+    for name, asked, items, answers in (
+        (shop.name, questions, texts, relevant),
+        (bands.name, tags.texts, bands.items["title"].tolist(), tags.relevant),
+    ):
+        by_words, asked_vectors, vectors = WordIndex(items).scores(asked), encoder.encode(asked), encoder.encode(items)
+        meaning = asked_vectors @ vectors.T
+        less = centred(asked_vectors, asked_vectors.mean(axis=0)) @ centred(vectors, vectors.mean(axis=0)).T
+        scores = {"words": by_words, "meaning": meaning, "meaning, centred": less, OURS: mixture([by_words, less])}
+        what = "titles, for descriptions" if name == shop.name else "tags, for names"
+        parts.append(measured(name, what, scores, answers))
+    return pd.concat(parts)
+
+
+def record(into: Path) -> None:
+    """Write both tables into a folder. Raises ColdstartError where the questions of people are not installed."""
+    films, encoder = attach_expansion(load_dataset("ml-100k")), TextEncoder()
+    people, made = real_questions(films), generated_questions(films)
+    if people is None:
+        raise ColdstartError("the questions of people are not installed: run `coldstart data install tomt`")
+    parts = []
+    for asked in (people, made):
+        parts.append(pd.concat([quick_ranks(films, asked, encoder), slow_ranks(films, asked, encoder, made)], axis=1))
+        _write(pd.concat(parts), into / RANKS)
+    if folder := os.environ.get("COLDSTART_DATA"):
+        _write(measured_elsewhere(Path(folder), encoder), into / ELSEWHERE)
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    with written_aside(path) as aside:
+        table.to_csv(aside, sep="\t", index=False, float_format="%.4g")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--into", type=Path, default=Path(), help="where the tables are written")
+    record(parser.parse_args().into)
