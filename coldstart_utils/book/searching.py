@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
 from ..measure.known_items import compare, value
 from ..palette import BLUE, GREEN, GREY, INK, ORANGE, STYLE, figure
@@ -71,7 +72,8 @@ def shared_words(facts: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
     for ax in (left, right):
         ax.xaxis.set_major_formatter("{x:.0%}")
         ax.yaxis.set_major_formatter("{x:.0%}")
-    right.set_ylim(0, 1.05)
+    right.set(ylim=(0, 1.05), xlim=(0, None))
+    right.xaxis.set_major_locator(MultipleLocator(0.1))
     left.legend()
     right.legend(loc="lower right")
     return fig

@@ -55,7 +55,7 @@ def remarks(question: str, index: WordIndex, encoder: TextEncoder) -> list[str]:
         told.append(f"The language model reads the first {encoder.max_tokens} of {tokens} tokens.")
     if not stems:
         told.append("Only words such as 'the' and 'of': BM25 has nothing to go by.")
-    elif not set(stems) & index.vocabulary:
+    elif not index.vocabulary.keys() & set(stems):
         told.append("No word of the question stands in any text: BM25 has nothing to go by.")
     letters = [letter for letter in question if letter.isalpha()]
     if sum(letter.isascii() for letter in letters) < 0.5 * len(letters):
@@ -77,21 +77,33 @@ class WordIndex:
         import bm25s
 
         self.n = len(texts)
-        stems = self.stems(texts)
-        self.vocabulary = set().union(*stems)
+        self.vocabulary: dict[str, int] = {}
+        known = self.vocabulary
+        numbers = [[known.setdefault(stem, len(known)) for stem in stems] for stems in self.stems(texts)]
         if not self.vocabulary:
             raise ColdstartError(f"word index: expected texts with words, found none in {self.n} texts")
         self._bm25 = bm25s.BM25(k1=k1, b=b, method="lucene")
-        self._bm25.index(stems, show_progress=False)
+        self._bm25.index((numbers, dict(known)), show_progress=False)
 
     @staticmethod
     def stems(texts: Sequence[str]) -> list[list[str]]:
-        """Return the stems of the words of each text, in order, without stop words ('the') and single letters ('I')."""
-        import Stemmer
-        from bm25s.stopwords import STOPWORDS_EN
+        """Return the stems of the words of each text, in order, without stop words ('the', 'from') and single letters.
 
-        stop, stemmer = {*STOPWORDS_EN, *ascii_lowercase}, Stemmer.Stemmer("english")
-        return [stemmer.stemWords([word for word in words(text) if word not in stop]) for text in texts]
+        The longer list of `bm25s`: people tell in whole sentences, and 'my' and 'from' name no film.
+        """
+        import Stemmer
+        from bm25s.stopwords import STOPWORDS_EN_PLUS
+
+        stop, stemmer = {*STOPWORDS_EN_PLUS, *ascii_lowercase}, Stemmer.Stemmer("english")
+        known: dict[str, str] = {}
+        result = []
+        for text in texts:
+            own = [word for word in words(text) if word not in stop]
+            # A word is stemmed once, however often it occurs.
+            new = [word for word in own if word not in known]
+            known.update(zip(new, stemmer.stemWords(new)))
+            result.append([known[word] for word in own])
+        return result
 
     def scores(self, questions: Sequence[str]) -> Array:
         """Return the score of each text for each question, float32 [questions, texts]; zero where no word is shared."""
