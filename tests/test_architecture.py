@@ -32,8 +32,9 @@ RESERVED = {
     "transformers": "language",
     "ipywidgets": "whatif.panels",
     "papermill": "book.run",
+    "sphinx": "book.site",
 }
-LAZY = {"torch", "transformers", "papermill"}
+LAZY = {"torch", "transformers", "papermill", "sphinx"}
 LONGEST_ROOM, LONGEST_FUNCTION = 350, 42
 # What is too long today. The lists may only become shorter.
 LONG_ROOMS = {"whatif.panels"}

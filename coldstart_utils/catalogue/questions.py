@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import sparse
 
 from ..ground import ColdstartError, cache_dir, package_file, written_aside
-from .atomic import _codes, _entities, _only_file, _refuse_nan, read_table
+from .atomic import entity_table, only_file, read_table, refuse_nan, rows_of
 from .dataset import Dataset
 from .movielens import package_table
 
@@ -67,19 +67,26 @@ def read_questions(folder: str | Path, dataset: Dataset) -> Questions:
     folder = Path(folder)
     if not folder.is_dir():
         raise ColdstartError(f"questions: expected a folder with a .queries and a .qrels file, got {str(folder)!r}")
-    queries, qrels = (_only_file(folder, kind, required=True) for kind in ("queries", "qrels"))
+    queries, qrels = (_file(folder, kind) for kind in ("queries", "qrels"))
     read_table(queries, ("query_id", "text"))
-    table = _entities(queries, "query_id", pd.DataFrame())
+    table = entity_table(queries, "query_id", pd.DataFrame())
     if (empty := table["text"].str.strip() == "").any():
         raise ColdstartError(f"{queries}, line {empty.idxmax() + 2}, column 'text': expected a question, found nothing")
     judged = read_table(qrels, ("query_id", "item_id"))
     grades = judged["relevance"] if "relevance" in judged else pd.Series(1.0, judged.index)
-    _refuse_nan(grades, qrels, "relevance")
+    refuse_nan(grades, qrels, "relevance")
     if (below := grades < 0).any():
         raise ColdstartError(f"{qrels}, line {below.idxmax() + 2}, column 'relevance': expected 0 or more")
-    rows = _codes(judged, "query_id", table, qrels, queries)
-    items = _codes(judged, "item_id", dataset.items, qrels, Path(f"the items of {dataset.name}"))
+    rows = rows_of(judged, "query_id", table, qrels, queries)
+    items = rows_of(judged, "item_id", dataset.items, qrels, Path(f"the items of {dataset.name}"))
     return _questions(folder.name, table, rows, items, grades.to_numpy(float), dataset)
+
+
+def _file(folder: Path, kind: str) -> Path:
+    path = only_file(folder, kind)
+    if path is None:
+        raise ColdstartError(f"{folder}: expected a file that ends in .{kind}, found none")
+    return path
 
 
 def _questions(

@@ -12,8 +12,9 @@ from ..catalogue.splits import Split
 from ..ground import ColdstartError
 from ..models.scores import rank_of
 from . import metrics
+from .intervals import resampling
 from .phrases import told
-from .study import _answered, _resampling
+from .study import answered
 
 Array = np.ndarray
 
@@ -56,7 +57,7 @@ def compare(
     values = pd.DataFrame({name: value(ranks[name], metric) for name in ranks})
     sums = values.groupby(np.asarray(items)).sum()
     counts = values.groupby(np.asarray(items)).size().to_numpy()
-    draws = _resampling(len(sums))
+    draws = resampling(len(sums))
     drawn = (draws @ sums.to_numpy()) / (draws @ counts)[:, None]
     gains = drawn - drawn[:, [values.columns.get_loc(baseline)]]
     mean = values.mean()
@@ -66,7 +67,7 @@ def compare(
     table["difference"] = mean - mean[baseline]
     table["diff_low"], table["diff_high"] = np.percentile(gains, [2.5, 97.5], axis=0)
     table["p"], table["n"], table["unit"] = np.clip(2 * tail, 1 / len(draws), 1), len(values), "question"
-    table = _answered(table, (table.index != baseline))
+    table = answered(table)
     table["told"] = [told(row.difference, row.diff_low, row.diff_high) for row in table.itertuples()]
     return table
 
