@@ -12,7 +12,7 @@ from coldstart_utils.catalogue.movielens import attach_expansion
 from coldstart_utils.catalogue.questions import generated_questions, questions_from_texts
 from coldstart_utils.data import search_ranks
 from coldstart_utils.ground import ColdstartError
-from coldstart_utils.language import fields, search
+from coldstart_utils.language import fields
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.measure import known_items
 from coldstart_utils.models.scores import rank_of, top_k
@@ -45,6 +45,12 @@ def test_levels_say_more_and_more(films, shop):
     lengths = [sum(map(len, level)) for level in texts.values()]
     assert lengths == sorted(lengths) and len(set(lengths)) == 5
     assert list(fields.levels(shop)) == ["title", "+ year, genres"], "the same text again is left out"
+
+
+def test_columns_without_a_word_are_left_out(write_atomic):
+    item = "item_id:token|title:token_seq|plot:token_seq\ni1||a lamp\ni2||a chair\n"
+    bare = read_atomic(write_atomic(inter="user_id:token|item_id:token\nu1|i1\n", item=item))
+    assert list(fields.levels(bare)) == ["all columns"] and fields.exact_asks(bare) == {}
 
 
 def test_a_catalogue_without_text_is_told(write_atomic, encoder):
@@ -116,8 +122,8 @@ def asked(films):
     return questions_from_texts(films, films.items["keywords"].tolist(), most=40)
 
 
-def test_ranks_of_all_quick_methods(films, asked, encoder):
-    ranks = search_ranks.quick_ranks(films, asked, encoder)
+def test_ranks_of_all_methods(films, asked, encoder):
+    ranks = search_ranks.ranks_of(films, asked, encoder)
     methods = search_ranks.methods(ranks)
     assert methods.min().min() == 1 and methods.max().max() <= films.n_items and not methods.isna().any().any()
     expected = {f"{level} | {way}" for level in fields.levels(films) for way in ("words", "meaning")}
@@ -126,13 +132,13 @@ def test_ranks_of_all_quick_methods(films, asked, encoder):
     assert ranks["shared"].median() > 0.9, "the questions are made of the texts"
 
 
-def test_slow_ranks_and_the_index_of_tokens(films, asked, encoder):
-    few = asked.part(np.arange(4))
-    ranks = search_ranks.slow_ranks(films, few, encoder, asked)
-    assert tuple(ranks) == search_ranks.SLOW and (ranks["token by token"] <= 10).mean() >= 0.5
-    texts = ["a shark at a beach", "a lawyer in court"]
-    index = search.TokenIndex(texts, encoder)
-    assert rank_of(index.scores(["sharks and swimmers", "a trial"]), np.array([0, 1])).tolist() == [1, 1]
+def test_a_question_like_it_never_tells_the_answer(films, asked, encoder):
+    first, others = asked.part(np.arange(1)), asked.part(np.arange(1, len(asked)))
+    half = fields.halves(first.table["query_id"])
+    # The question itself is among those asked, and counts for nothing but the mean that is taken off.
+    with_itself, without = (search_ranks.like_it(films, first, o, half, encoder) for o in (asked, others))
+    assert with_itself == pytest.approx(without, abs=0.2)
+    assert (rank_of(with_itself, first.right) - rank_of(without, first.right)).max() <= 1
 
 
 def test_what_was_recorded_is_about_the_questions_of_people_and_generated_ones(ml100k):
@@ -140,7 +146,7 @@ def test_what_was_recorded_is_about_the_questions_of_people_and_generated_ones(m
     people, made = (part for _, part in recorded.groupby("asked", sort=False))
     assert len(people) == 489 and len(made) == 470
     assert made["item_id"].tolist() == ml100k.items["item_id"][generated_questions(ml100k).right].tolist()
-    assert set(search_ranks.SLOW) <= set(recorded) and not search_ranks.methods(recorded).isna().any().any()
+    assert search_ranks.LIKE_IT in recorded and not search_ranks.methods(recorded).isna().any().any()
     assert recorded.select_dtypes("object").columns.isin(["asked", "query_id", "item_id"]).all(), "no text of anybody"
     assert people["half"].tolist() == fields.halves(people["query_id"]).tolist()
 
@@ -186,7 +192,7 @@ def test_a_question_that_no_word_answers_lists_meanings_only(shop, encoder):
 
 
 def test_figures_are_drawn_and_what_was_typed_is_no_mathematics(films, asked, encoder):
-    ranks = search_ranks.quick_ranks(films, asked, encoder)
+    ranks = search_ranks.ranks_of(films, asked, encoder)
     table = known_items.compare(search_ranks.methods(ranks), ranks["item_id"], fields.OURS)
     facts = ranks[["shared"]].assign(found=known_items.value(ranks[fields.OURS], "first ten"))
     lists, _ = four_answers(fields.engine(films, encoder), "toys $ that _{ live", films.items["title"].tolist())

@@ -4,7 +4,7 @@
 
 It needs the questions of real people (`coldstart data install tomt`), and for the second table the folders
 `amazon-office` and `lastfm-2k` of atomic files in `$COLDSTART_DATA`. The tables hold ids and ranks, no text. Chapter 11
-computes the same ranks anew where the questions are installed, all but those of the slow methods.
+computes the ranks of people's questions anew where they are installed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from coldstart_utils.catalogue.dataset import Dataset
+from coldstart_utils.catalogue.dataset import Dataset, best_known
 from coldstart_utils.catalogue.features import item_texts
 from coldstart_utils.catalogue.movielens import attach_expansion
 from coldstart_utils.catalogue.questions import (
@@ -31,25 +31,27 @@ from coldstart_utils.catalogue.sources import load_dataset
 from coldstart_utils.ground import ColdstartError, package_file, written_aside
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.language.facts import words
-from coldstart_utils.language.fields import OURS, by_level, crossed, engine, fields, halves, levels, together
-from coldstart_utils.language.search import TokenIndex, WordIndex, centred
+from coldstart_utils.language.fields import OURS, by_level, crossed, engine, halves, levels, together
+from coldstart_utils.language.search import WordIndex, centred
 from coldstart_utils.measure import known_items
-from coldstart_utils.models.scores import mixture
+from coldstart_utils.models.scores import mixture, top_k
 
 RANKS, ELSEWHERE, SPEEDS = "ml-100k-search-ranks.tsv", "search-elsewhere.tsv", "search-speed.tsv"
-SLOW = ("token by token", "words, meaning and tokens", "+ questions like it")
+LIKE_IT = "+ questions like it"
 FACTS = ("asked", "query_id", "item_id", "half", "words", "shared")
 Array = np.ndarray
 
 
-def quick_ranks(dataset: Dataset, asked: Questions, encoder: TextEncoder) -> pd.DataFrame:
-    """Return for each question `FACTS` and the rank of its item by every method that takes seconds.
+def ranks_of(dataset: Dataset, asked: Questions, encoder: TextEncoder) -> pd.DataFrame:
+    """Return for each question `FACTS` and the rank of its item by every method.
 
     `words` is the length of the question, `shared` the share of its stems that stand in the text of its item.
     """
     half, clicks = halves(asked.table["query_id"]), np.bincount(dataset.interactions["item"], minlength=dataset.n_items)
     scores = by_level(levels(dataset), asked.texts, encoder)
     scores |= together(dataset, asked.texts, half, asked.right, encoder, clicks)
+    if dataset.name == "ml-100k":
+        scores[LIKE_IT] = like_it(dataset, asked, generated_questions(dataset), half, encoder)
     ranks = known_items.best_ranks(scores, asked.relevant)
     told = {
         "asked": asked.name,
@@ -62,49 +64,40 @@ def quick_ranks(dataset: Dataset, asked: Questions, encoder: TextEncoder) -> pd.
     return pd.concat([pd.DataFrame(told), ranks], axis=1)
 
 
+def like_it(dataset: Dataset, asked: Questions, others: Questions, half: Array, encoder: TextEncoder) -> Array:
+    """Return the scores [questions, items] with each question moved half-way towards the three most similar `others`.
+
+    Those about the same item are left out: they would tell the answer.
+    """
+    search, vectors, known = engine(dataset, encoder), encoder.encode(asked.texts), encoder.encode(others.texts)
+    usual = crossed(half, lambda rows: vectors[rows].mean(axis=0), vectors.shape[1:])
+    own, written = centred(vectors, usual), centred(known, known.mean(axis=0))
+    alike = own @ written.T
+    alike[asked.right[:, None] == others.right] = -np.inf
+    moved = own + 0.5 * written[top_k(alike, 3)].mean(axis=1)
+    words_alone = search.words.scores(asked.texts)
+    return mixture([words_alone, *(moved @ field.T for field in search.vectors.values())])
+
+
 def shared_stems(questions: Sequence[str], texts: Sequence[str], right: Array) -> Array:
     """Return the share of the different stems of each question that stand in the text of its item, stop words aside."""
     asked, known = WordIndex.stems(questions), WordIndex.stems(texts)
     return np.array([len({*own} & {*known[item]}) / max(len({*own}), 1) for own, item in zip(asked, right)])
 
 
-def slow_ranks(dataset: Dataset, asked: Questions, encoder: TextEncoder, others: Questions) -> pd.DataFrame:
-    """Return the ranks by the vectors of tokens (minutes), and with the nearest of `others`, questions already asked.
-
-    A question is moved half-way towards the mean of the three most similar `others` about other items.
-    """
-    search, half = engine(dataset, encoder), halves(asked.table["query_id"])
-    vectors = encoder.encode(asked.texts)
-    usual = crossed(half, lambda rows: vectors[rows].mean(axis=0), vectors.shape[1:])
-    parts = search.parts(asked.texts, usual)
-    tokens = TokenIndex(item_texts(dataset, ["title", "year", "genres", *fields(dataset)]), encoder)
-    found = tokens.scores(asked.texts)
-    known = encoder.encode(others.texts)
-    alike = centred(vectors, usual) @ centred(known, known.mean(axis=0)).T
-    alike[asked.right[:, None] == others.right] = -np.inf
-    near = np.argsort(-alike, axis=1, kind="stable")[:, :3]
-    moved = centred(vectors, usual) + 0.5 * centred(known, known.mean(axis=0))[near].mean(axis=1)
-    scores = {
-        SLOW[0]: found,
-        SLOW[1]: mixture([*parts.values(), found]),
-        SLOW[2]: mixture([parts["words"], *(moved @ own.T for own in search.vectors.values())]),
-    }
-    return known_items.best_ranks(scores, asked.relevant)
-
-
 def of_people(dataset: Dataset, encoder: TextEncoder, *, anew: bool) -> pd.DataFrame | None:
-    """Return the ranks for the questions of people about ml-100k: those recorded, or with `anew` the quick methods
-    computed again where the questions are installed. None for another catalogue.
+    """Return the ranks for the questions of people about ml-100k: those recorded, or with `anew` computed again
+    where the questions are installed. None for another catalogue.
     """
     if dataset.name != "ml-100k":
         return None
     recorded = read()
-    recorded = recorded[recorded["asked"] == TOMT].reset_index(drop=True)
     people = real_questions(dataset) if anew else None
-    if people is None:
-        return recorded
-    slow = ["query_id", *(name for name in recorded if name in SLOW)]
-    return quick_ranks(dataset, people, encoder).merge(recorded[slow], on="query_id")
+    return (
+        recorded[recorded["asked"] == TOMT].reset_index(drop=True)
+        if people is None
+        else ranks_of(dataset, people, encoder)
+    )
 
 
 def methods(ranks: pd.DataFrame) -> pd.DataFrame:
@@ -154,7 +147,8 @@ def measured_elsewhere(folder: Path, encoder: TextEncoder) -> pd.DataFrame:
     """Return the rows of `elsewhere`: titles that look for their description in a shop, tags that look for artists."""
     from scipy import sparse
 
-    shop = load_dataset(folder / "amazon-office")
+    # The 800 best known: to read all descriptions takes many minutes.
+    shop = best_known(load_dataset(folder / "amazon-office"), 800)
     questions, texts, right = shop_questions(shop)
     relevant = sparse.csr_matrix((np.ones(len(right)), (np.arange(len(right)), right)), (len(right), shop.n_items))
     bands = load_dataset(folder / "lastfm-2k")
@@ -179,10 +173,7 @@ def record(into: Path) -> None:
     people, made = real_questions(films), generated_questions(films)
     if people is None:
         raise ColdstartError("the questions of people are not installed: run `coldstart data install tomt`")
-    parts = []
-    for asked in (people, made):
-        parts.append(pd.concat([quick_ranks(films, asked, encoder), slow_ranks(films, asked, encoder, made)], axis=1))
-        _write(pd.concat(parts), into / RANKS)
+    _write(pd.concat([ranks_of(films, asked, encoder) for asked in (people, made)]), into / RANKS)
     if folder := os.environ.get("COLDSTART_DATA"):
         _write(measured_elsewhere(Path(folder), encoder), into / ELSEWHERE)
 

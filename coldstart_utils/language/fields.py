@@ -34,8 +34,12 @@ def levels(dataset: Dataset) -> dict[str, list[str]]:
         steps |= {"+ synopsis": [*columns, "synopsis"], "+ keywords": [*columns, "synopsis", "keywords"]}
         steps |= {"+ people, origin": [*columns, *GENERATED]}
     texts = {name: item_texts(dataset, wanted) for name, wanted in steps.items()}
-    # A catalogue may have less than that: the same texts again would teach nothing.
-    return {name: text for n, (name, text) in enumerate(texts.items()) if text not in list(texts.values())[:n]}
+    # A catalogue may have less than that: no words, or the same texts again, would teach nothing.
+    return {
+        name: text
+        for n, (name, text) in enumerate(texts.items())
+        if text not in list(texts.values())[:n] and any(WordIndex.stems(text))
+    }
 
 
 def fields(dataset: Dataset) -> dict[str, list[str]]:
@@ -96,6 +100,8 @@ def exact_asks(dataset: Dataset, most: int = 200) -> dict[str, tuple[list[str], 
             (row, name) for row, text in enumerate(texts) for name in (text.split(separator) if separator else [text])
         ]
         names = list(dict.fromkeys(name for _, name in named if name))[:most]
+        if not names:
+            continue
         place = {name: number for number, name in enumerate(names)}
         rows, columns = zip(*[(place[name], row) for row, name in named if name in place])
         relevant = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), (len(names), dataset.n_items))

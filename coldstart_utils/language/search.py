@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ..ground import ColdstartError
 from ..models.scores import top_k
@@ -241,42 +240,3 @@ def fed_back(questions: Array, vectors: Array, *, k: int = 3, weight: float = 0.
     items, _ = nearest(questions, vectors, k)
     moved = questions + weight * vectors[items].mean(axis=1)
     return moved / np.linalg.norm(moved, axis=1, keepdims=True)
-
-
-# --- Token by token --------------------------------------------------------------------------------------------------
-
-
-class TokenIndex:
-    """Texts as the vectors of their tokens: each token of a question looks for its own nearest (late interaction).
-
-    As ColBERT (Khattab & Zaharia 2020), but with an encoder that was not trained for it. It keeps one vector a token,
-    not one a text, and a question costs as many products as it has tokens.
-    """
-
-    def __init__(self, texts: Sequence[str], encoder: TextEncoder, *, max_tokens: int = 160) -> None:
-        self.encoder = encoder
-        parts = list(self._vectors(texts, max_tokens))
-        self.vectors = np.concatenate(parts)
-        self.starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
-
-    def scores(self, questions: Sequence[str]) -> Array:
-        """Return the mean over a question's tokens of max(0, best cosine in the text − its mean over all texts).
-
-        [questions, texts]. A token that every text answers alike, such as 'film', adds nothing.
-        """
-        rows = []
-        for own in self._vectors(questions, self.encoder.max_tokens):
-            best = np.maximum.reduceat(own @ self.vectors.T, self.starts, axis=1)
-            rows.append(np.maximum(best - best.mean(axis=1, keepdims=True), 0).mean(axis=0))
-        return np.stack(rows)
-
-    def _vectors(self, texts: Sequence[str], max_tokens: int) -> Iterator[Array]:
-        """Yield the vectors of each text's tokens [tokens, d], of length 1, without the marks of start and end."""
-        import torch
-
-        for text in tqdm(texts, desc="tokens", delay=2, leave=False):
-            batch = self.encoder.tokenizer(text, truncation=True, max_length=max_tokens, return_tensors="pt")
-            with torch.inference_mode():
-                hidden = self.encoder.model(**batch).last_hidden_state[0]
-            inside = hidden[1:-1] if len(hidden) > 2 else hidden
-            yield torch.nn.functional.normalize(inside, dim=-1).numpy()
