@@ -101,24 +101,6 @@ def lists_with_words(lists: pd.DataFrame, question: str, told: Sequence[str] = (
     return fig
 
 
-def speed(rows: pd.DataFrame, *, title: str) -> Figure:
-    """Return milliseconds for one question against the number of items, and recall of what is not exact."""
-    fig, (left, right) = figure(1, 2, width=10, height=3.8, width_ratios=[1.5, 1])
-    for n, (method, part) in enumerate(rows.groupby("method", sort=False)):
-        style = {"color": f"C{n}", "marker": "o", "ms": 4}
-        left.plot(part["items"], part["one question ms"], label=method, **style)
-        if part["recall@10"].min() < 0.9999:
-            right.plot(part["items"], part["recall@10"], label=method, **style)
-    for ax in (left, right):
-        ax.set_xscale("log")
-        ax.set(xlabel="items")
-    left.set_yscale("log")
-    left.set(title=title, ylabel="ms for one question")
-    right.set(title="What an approximate index finds", ylabel="of the exact first ten", ylim=(0, 1.05))
-    fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8.5)
-    return fig
-
-
 # --- In words --------------------------------------------------------------------------------------------------------
 
 

@@ -36,7 +36,7 @@ from coldstart_utils.language.search import WordIndex, centred
 from coldstart_utils.measure import known_items
 from coldstart_utils.models.scores import mixture, top_k
 
-RANKS, ELSEWHERE, SPEEDS = "ml-100k-search-ranks.tsv", "search-elsewhere.tsv", "search-speed.tsv"
+RANKS, ELSEWHERE = "ml-100k-search-ranks.tsv", "search-elsewhere.tsv"
 LIKE_IT = "+ questions like it"
 FACTS = ("asked", "query_id", "item_id", "half", "words", "shared")
 Array = np.ndarray
@@ -113,11 +113,6 @@ def read() -> pd.DataFrame:
 def elsewhere() -> pd.DataFrame:
     """Return what was measured on other catalogues: data set, questions, method, n, and the metrics with intervals."""
     return pd.read_csv(package_file(ELSEWHERE), sep="\t")
-
-
-def speeds() -> pd.DataFrame:
-    """Return the rows of `benchmarks/search.py`: items, method, seconds to build, speed, recall, memory."""
-    return pd.read_csv(package_file(SPEEDS), sep="\t")
 
 
 # --- Other catalogues ------------------------------------------------------------------------------------------------
