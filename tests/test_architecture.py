@@ -30,23 +30,18 @@ MAY_USE = {
 RESERVED = {
     "torch": "language",
     "transformers": "language",
-    "ipywidgets": "whatif.panels",
+    "ipywidgets": "whatif",
+    "solara": "whatif",
     "papermill": "book.run",
     "sphinx": "book.site",
 }
 LAZY = {"torch", "transformers", "papermill", "sphinx"}
 LONGEST_ROOM, LONGEST_FUNCTION = 350, 42
 # What is too long today. The lists may only become shorter.
-LONG_ROOMS = {"whatif.panels"}
+LONG_ROOMS = set()
 LONG_FUNCTIONS = {
-    "catalogue.atomic.read_atomic",
     "language.finetuning.fit",
     "measure.ranking.evaluate",
-    "measure.first_edition.compare",
-    "whatif.item.new_item",
-    "whatif.page.serve",
-    "whatif.user.new_user",
-    "whatif.world.prepare",
 }
 
 

@@ -10,10 +10,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from typer.testing import CliRunner
-from voila.app import Voila
 
 from coldstart_utils.book import cli, pages, run
 from coldstart_utils.ground import ColdstartError
+from coldstart_utils.whatif import page
 
 PARAMETERS = "DATASET = 'ml-100k'  # data\nSEED = 7  # split\nQUICK = False  # less data"
 RECORD = """
@@ -342,19 +342,16 @@ def test_data_install(monkeypatch, code):
 
 
 def test_demo_serves_the_panels_on_loopback_only(monkeypatch):
-    servers, before = [], dict(os.environ)
-    monkeypatch.setattr(Voila, "start", lambda server: servers.append(server))
-    monkeypatch.setattr("signal.signal", lambda *_: None)  # Voila would take over how pytest ends
-    monkeypatch.setattr(os, "environ", dict(before))
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    outcome = coldstart("demo", "--port", "8911")
+    served, opened = [], []
+    monkeypatch.setattr("uvicorn.run", lambda app, **settings: served.append(settings))
+    monkeypatch.setattr(page.House, "open", lambda house, make: opened.append(house.most))
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    outcome = coldstart("demo", "--port", "8911", "--most", "7")
     assert outcome.exit_code == 0, outcome.output
-    (server,) = servers
-    assert (server.ip, server.port, server.port_retries, server.open_browser) == ("127.0.0.1", 8911, 0, False)
-    page = nbformat.read(server.notebook_path, as_version=4)
-    assert "panels.Panels" in page.cells[-1].source
-    assert server.voila_configuration.file_allowlist == []
-    assert os.environ["OMP_NUM_THREADS"] == "2"  # eight cores for four visitors
+    (settings,) = served
+    assert (settings["host"], settings["port"], opened) == ("127.0.0.1", 8911, [7])
+    assert "http://127.0.0.1:8911/" in outcome.output
+    assert os.environ["SOLARA_TELEMETRY_MIXPANEL_ENABLE"] == "False" and os.environ["SOLARA_MODE"] == "production"
 
 
 def test_a_taken_port_is_told_in_one_sentence():
@@ -365,14 +362,14 @@ def test_a_taken_port_is_told_in_one_sentence():
     assert outcome.output == f"coldstart: port {port}: in use already; name another, such as --port {port + 1}\n"
 
 
-def test_demo_without_voila_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "voila.app", None)
+def test_demo_without_solara_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "solara.server.starlette", None)
     outcome = coldstart("demo")
     assert outcome.exit_code == 1
-    assert outcome.output.startswith("coldstart: voila") and "coldstart-utils[serve]" in outcome.output
+    assert "coldstart: solara" in outcome.output and "coldstart-utils[serve]" in outcome.output
 
 
 def test_help_does_not_wait_for_papermill():
-    late = "{'papermill', 'sphinx', 'nbformat', 'torch', 'voila'}"
+    late = "{'papermill', 'sphinx', 'nbformat', 'torch', 'solara', 'bqplot'}"
     code = f"import sys, coldstart_utils.book.cli; sys.exit(', '.join({late} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr.strip() == ""

@@ -329,6 +329,15 @@ def test_a_posterior_lies_between_a_guess_and_the_answers():
     assert peaks[1] < peaks[2] < peaks[0]
 
 
+def test_parts_and_effects_are_points_of_which_the_named_stand_out():
+    frame = pd.DataFrame({"part": [0.1, 0.4, -0.2], "effect": [0.0, 0.5, -0.1], "named": [False, True, False]})
+    fig = beliefs.parts_and_effects(frame, title="t")
+    plain, named, equal = fig.axes[0].lines[:3]
+    assert (plain.get_xdata().tolist(), plain.get_ydata().tolist()) == ([0.1, -0.2], [0.0, -0.1])
+    assert (named.get_xdata().tolist(), named.get_ydata().tolist()) == ([0.4], [0.5])
+    assert equal.get_xdata().tolist() == equal.get_ydata().tolist() == [-0.2, 0.5]
+
+
 def test_a_verdict_follows_its_tables():
     rows = [
         (k, m, v, k == 5 and m == "x", m == "y", 0.1 * (m == "x") - 0.1 * (m == "y"))

@@ -59,3 +59,23 @@ def test_the_citation_has_what_a_reader_of_it_needs():
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert f'version = "{citation["version"]}"' in project and f'license = "{citation["license"]}"' in project
+
+
+def steps_of(workflow, job):
+    """Return the commands of a job, and the job."""
+    text = (ROOT / ".github" / "workflows" / f"{workflow}.yml").read_text(encoding="utf-8")
+    found = yaml.safe_load(text)["jobs"][job]
+    return [step["run"] for step in found["steps"] if "run" in step], found
+
+
+def test_a_fork_runs_both_commands_on_every_python_that_the_package_admits():
+    commands, job = steps_of("test", "both-commands")
+    assert commands[:2] == ["make notebooks", "make test"]
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert job["strategy"]["matrix"]["python"] == re.findall(r"Python :: (3\.\d+)", project)
+
+
+def test_a_fork_can_publish_the_book_that_the_main_command_binds():
+    commands, job = steps_of("book", "book")
+    assert commands == ["make notebooks"]
+    assert {step["with"]["path"] for step in job["steps"] if "upload" in step.get("uses", "")} == {"build/book"}

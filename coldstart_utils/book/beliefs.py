@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..measure.phrases import capital
+from ..palette import BLUE, GREY, INK, ORANGE, figure
 from .plotting import intervals, lines
 
 
@@ -55,11 +56,36 @@ def beliefs(mean: float, miss: float, share: float, answers: int, noise: float) 
     return lines(frame, x="x", y="value", by="by", title=title, xlabel="share of yes", ylabel="density")
 
 
-def curve(table: pd.DataFrame, *, by: str, title: str, metric: str, faded: Sequence[str]) -> Figure:
-    """Return the means of a `study.compare_by` table as one line per model over the values of `by`."""
+def curve(table: pd.DataFrame, *, by: str, title: str, metric: str, faded: Sequence[str], zero: bool = True) -> Figure:
+    """Return the means of a `study.compare_by` table as one line per model over the values of `by`; `zero` starts the
+    axis there.
+    """
     xlabel = f"{by} revealed of each (the test is the same throughout)"
     drawn = table.astype({by: str})
-    return lines(drawn, x=by, y="mean", by="model", title=title, xlabel=xlabel, ylabel=metric, faded=faded)
+    return lines(drawn, x=by, y="mean", by="model", title=title, xlabel=xlabel, ylabel=metric, faded=faded, zero=zero)
+
+
+def parts_and_effects(frame: pd.DataFrame, *, title: str) -> Figure:
+    """Return what answers add to a score (`part`) against what the score loses without them (`effect`).
+
+    Orange marks the largest part of each score (`named`); on the diagonal both would be the same.
+    """
+    fig, ax = figure(width=6.4, height=4.6)
+    named = frame["named"].to_numpy(bool)
+    for rows, colour, label in ((~named, BLUE, "another answer"), (named, ORANGE, "the largest part of its score")):
+        ax.plot(frame["part"][rows], frame["effect"][rows], "o", color=colour, ms=3, alpha=0.4, mew=0, label=label)
+    low, high = frame[["part", "effect"]].to_numpy().min(), frame[["part", "effect"]].to_numpy().max()
+    ax.plot([low, high], [low, high], color=GREY, lw=1, ls="--")
+    style = {"textcoords": "offset points", "color": GREY, "fontsize": 9, "ha": "right", "va": "center"}
+    ax.annotate("if both were equal", (high, high), (-24, -6), **style)
+    for line in (ax.axhline, ax.axvline):
+        line(0, color=GREY, lw=0.6, zorder=0)
+    legend = fig.legend(loc="outside lower center", ncols=2, markerscale=2)
+    for handle in filter(None, legend.legend_handles):
+        handle.set_alpha(1)
+    ax.set(title=title, xlabel="part: what the answer adds to the score", ylabel="effect: what is lost without it")
+    ax.tick_params(colors=INK)
+    return fig
 
 
 def worth(reached: Sequence[float], tried: Sequence[int]) -> str:

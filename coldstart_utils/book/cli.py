@@ -17,13 +17,12 @@ from rich.table import Column, Table
 from typer.core import TyperCommand, TyperGroup
 
 from ..ground import ColdstartError, cache_dir, written_aside
-from ..whatif.page import DEMO, VISITORS, serve
+from ..whatif.page import VISITORS, serve
 from .pages import generated, held_of_all, read_notebook
 from .run import (
     build_folder,
     find_notebooks,
     find_root,
-    kernel_environment,
     number_of,
     parameters_of,
     parse_value,
@@ -130,9 +129,15 @@ def book() -> None:
 @app.command()
 def demo(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen, at 127.0.0.1.")] = 8866,
+    most: Annotated[int, typer.Option(min=1, help="Visitors at a time.")] = VISITORS,
+    dataset: Annotated[str, typer.Option(help="A data set, or a folder of atomic files.")] = "ml-100k",
 ) -> None:
     """Serve the what-if panels as a web page on this machine."""
-    serve(DEMO / "what_if.ipynb", port, kernel_environment(VISITORS, None))
+    from ..catalogue.sources import load_dataset
+    from ..language.encoders import TextEncoder
+    from ..whatif.world import prepare
+
+    serve(port, lambda tell: prepare(load_dataset(dataset), TextEncoder(), tell=tell), most=most)
 
 
 @app.command("list")

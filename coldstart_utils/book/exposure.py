@@ -60,7 +60,7 @@ def bill(table: pd.DataFrame, *, title: str, order: str = "tail") -> Figure:
         ax.spines["left"].set_visible(False)
     low, high = axes[0, 0].get_xlim()
     # Room for the values, which stand beside their intervals.
-    axes[0, 0].set_xlim(low - 0.16 * (high - low), high + 0.16 * (high - low))
+    axes[0, 0].set_xlim(low - 0.24 * (high - low), high + 0.18 * (high - low))
     axes[0, 0].set_yticks(range(len(models)), models)
     axes[0, 0].set_ylim(len(models) - 0.5, -0.8)
     against, n = table["baseline"].iloc[0], table["n"].max()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ def by_level(tables: Mapping[str, pd.DataFrame], both: str, *, title: str, xlabe
     return fig
 
 
-def _dot(ax: object, row: pd.Series, y: float, colour: str) -> None:
+def _dot(ax: Any, row: pd.Series, y: float, colour: str) -> None:
     ax.plot([row["low"], row["high"]], [y, y], color=colour, lw=2, solid_capstyle="round")
     ax.plot(row["mean"], y, "o", color=colour)
     ax.annotate(f"{row['mean']:.0%}", (row["high"], y), (5, 0), textcoords="offset points", va="center",

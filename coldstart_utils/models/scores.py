@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import optimize, special
 
+from ..catalogue.matrices import floats
 from ..ground import ColdstartError
 
 Array = np.ndarray
@@ -15,13 +16,15 @@ Array = np.ndarray
 def top_k(scores: Array, k: int) -> Array:
     """Return the columns of the k largest scores of each row [users, k], score descending, then column ascending.
 
-    Raises ValueError if k is not in 1 … columns or a score is NaN.
+    Raises ColdstartError if k is not in 1 … columns or a score is NaN.
     """
+    # A minus sign before unsigned numbers would turn them over.
     scores = np.asarray(scores)
-    if not 1 <= k <= scores.shape[1]:
-        raise ValueError(f"k: expected 1 to {scores.shape[1]} (the number of candidates), got {k}")
+    scores = scores if scores.dtype.kind == "f" else floats(scores, "scores")
+    if isinstance(k, float) or not 1 <= k <= scores.shape[1]:
+        raise ColdstartError(f"k: expected 1 to {scores.shape[1]} (the number of candidates), got {k}")
     if np.isnan(scores).any():
-        raise ValueError("scores: expected numbers, found NaN")
+        raise ColdstartError("scores: expected numbers, found NaN")
     threshold = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
     above, tied = scores > threshold, scores == threshold
     room = k - above.sum(axis=1, keepdims=True)
@@ -53,7 +56,10 @@ def mixture(parts: Sequence[Array], weights: Sequence[float] | None = None) -> A
     weights = [1.0] * len(parts) if weights is None else list(weights)
     if not parts or len(weights) != len(parts):
         raise ColdstartError(f"mixture: expected one or more parts and a weight for each, got {len(weights)} weights")
-    return sum(weight * standardised(np.atleast_2d(part)) for weight, part in zip(weights, parts))
+    total = np.zeros((1, 1))
+    for weight, part in zip(weights, parts):
+        total = total + weight * standardised(np.atleast_2d(part))
+    return total
 
 
 def reciprocal_ranks(lists: Sequence[Array], k: int, *, constant: float = 60.0) -> tuple[Array, Array]:

@@ -1,102 +1,186 @@
-"""What if this item were new: from a state to tidy frames."""
+"""What if this item were new: from what is written about it to its audience, before and after its first choices."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from ..measure import metrics
-from ..models import evidence
-from .belief import ITEM, _unit, answered
-from .state import LONGEST, Frames, State, checked
-from .world import FOLDS, World, _features, _texts
+from ..models.content import unit_rows
+from .belief import ITEM, Belief, arrived
+from .reading import features_of, texts_of_new
+from .state import LONGEST, ItemState, completed
+from .world import FOLDS, World
 
 Array = np.ndarray
 
+NEAREST, FIRST, WORDS = 8, 10, 40
 WORD = r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+(?:['’-]\w+)*"
 
 
-def new_item(world: World, state: Mapping[str, Any]) -> Frames:
+@dataclass(frozen=True)
+class ItemAuc:
+    """How often someone who chose the item stands above someone who did not, among users not revealed.
+
+    By the `text` alone, by the `choices` revealed without a text (from the prior over all items), by `both` as the
+    panel shows it, and with the most `active` users first. NaN where nobody, or everybody, chose it.
+    """
+
+    text: float
+    choices: float
+    both: float
+    active: float
+
+
+@dataclass(frozen=True)
+class NewItem:
+    """What is predicted for an item nobody has rated, and after `k` of its `of` real choices (0 if it has none).
+
+    `neighbours` in text space: film, similarity. `audience`: kind, group, and the group's share in the choices, as
+    predicted, true (NaN for a typed item) and of all items. `shown`, the ten users who would see it first: their
+    groups, score, and whether they chose it, if that is known. `path` of the factor on the map after 0 … k choices:
+    k, x, y, and width, height and angle (degrees) of the ellipse of one standard deviation.
+    """
+
+    neighbours: pd.DataFrame
+    audience: pd.DataFrame
+    shown: pd.DataFrame
+    path: pd.DataFrame
+    k: int
+    of: int
+    auc: ItemAuc
+
+
+def new_item(world: World, state: ItemState) -> NewItem:
     """Return what is predicted for an item nobody has rated, and after `k` real choices of a `film` that plays new.
 
-    Frames: `neighbours` in text space; `audience`, the share of each group in the choices (predicted, true, all);
-    `shown`, whom it would be shown to; `path` of the factor on the map, from text to evidence; `summary`, AUC of the
-    order of users not revealed (by text, now), and the ellipse of one standard deviation. Raises ColdstartError for a
-    state that does not fit.
+    A film is judged by the model that was learnt without it. Raises ColdstartError for a state that does not fit.
     """
-    state = checked(world, "item", state)
-    film = world.row.get(state["film"])
-    belief, pairs = world.models[FOLDS if film is None else world.fold[film]], world.dataset.interactions
-    features, (vector,) = _read(world, [state])
-    chose = np.zeros(len(belief.other), bool)
-    chose[pairs["user"][pairs["item"] == (-1 if film is None else film)]] = True
-    # Shuffled, but the same each time.
-    told = np.random.default_rng(film).permutation(np.flatnonzero(chose))[: state["k"]]
-    answers, n = np.zeros((len(told) + 1, len(chose))), len(told)
-    answers[:, told] = np.tri(n + 1, n, -1)
-    start = np.repeat(belief.guess(features), n + 1, axis=0)
-    path = evidence.posterior(sparse.csr_matrix(answers), belief.other, start, belief.covariance, **ITEM)
-    # Silence says something about an item only once it has been shown.
-    path[0] = start[0]
-    covariance = answered(belief, start[0], belief.other[told], np.ones(n), **ITEM)[2] if n else belief.covariance
-    spread, turn = np.linalg.eigh(belief.axes.T @ covariance @ belief.axes)
-    scores, left = belief.other @ path[-1], np.setdiff1d(np.arange(len(chose)), told)
-    order = (path[[0, -1]] @ belief.other[left].T, np.tile(chose[left], (2, 1)))
-    auc = metrics.auc(*order) if 0 < chose[left].sum() < len(left) else (np.nan, np.nan)
-    near = world.vectors @ _unit(vector - world.centre)
-    near[[] if film is None else [film]] = -1
-    best = np.argsort(-near, kind="stable")[: 8 * bool(vector.any())]
-    every = np.bincount(pairs["user"], minlength=len(chose))
-    weights = {"predicted": np.maximum(scores, 0), "true": chose, "all": every}
-    shares = {name: w @ world.members.to_numpy() / (w.sum() or np.nan) for name, w in weights.items()}
-    top = left[np.argsort(-scores[left], kind="stable")[:10]]
-    shown = world.groups.iloc[top].astype(object).fillna("other").assign(score=scores[top])
-    ellipse = [*2 * np.sqrt(np.maximum(spread[::-1], 0)), np.degrees(np.arctan2(*turn[::-1, 1]))]
-    return {
-        "neighbours": pd.DataFrame({"film": [world.names[i] for i in best], "similarity": near[best]}),
-        "audience": pd.DataFrame(list(world.members), columns=["kind", "group"]).assign(**shares),
-        "shown": shown if film is None else shown.assign(chose=chose[top]),
-        "path": pd.DataFrame(path @ belief.axes, columns=["x", "y"]).assign(k=range(n + 1)),
-        "summary": pd.DataFrame([[n, chose.sum(), *auc, *ellipse]],
-                                columns=["k", "of", "text", "now", "width", "height", "angle"]),
-    }  # fmt: skip
+    state = completed(world, state)
+    film = world.row.get(state.film)
+    belief = _judge(world, state)
+    chose = _chose(world, film)
+    told = _revealed(film, chose, state.k)
+    features, vectors = _read(world, [state])
+    guess = belief.guess(features)[0]
+    means, covariances = arrived(belief, guess, belief.covariance, belief.other[told], **ITEM)
+    scores = belief.other @ means[-1]
+    left = np.setdiff1d(np.arange(len(chose)), told)
+    return NewItem(
+        neighbours=_neighbours(world, vectors[0], film),
+        audience=_audience(world, scores, chose),
+        shown=_shown(world, scores, chose if film is not None else None, left),
+        path=_path(belief, means, covariances),
+        k=len(told),
+        of=int(chose.sum()),
+        auc=_auc(world, belief, means, told, left, chose),
+    )
 
 
-def words(world: World, state: Mapping[str, Any]) -> pd.DataFrame:
-    """Return each of the first 40 words and the `share` of the prediction that rests on it, largest first.
+def words(world: World, state: ItemState) -> pd.DataFrame:
+    """Return each of the first 40 words, where it stands, and the `share` of the prediction that rests on it.
 
-    With s the scores of all users less their mean, and s′ those of the text without the word, it is 1 − s′·s / s·s:
-    what is lost of the contrast between users. All texts are read in one batch.
+    Columns: field ('title' or 'description'), start (its place there), word, share; largest share first. With s the
+    scores of all users less their mean, and s′ those of the text without the word, the share is 1 − s′·s / s·s: what
+    is lost of the contrast between users (erasure, Li et al. 2016). All texts are read in one batch.
     """
-    state = checked(world, "item", state)
-    found = [(key, word) for key in ("title", "description") for word in re.finditer(WORD, state[key][:LONGEST])][:40]
-    without = [state | {key: state[key][: word.start()] + state[key][word.end() :]} for key, word in found]
-    belief = world.models[world.fold[world.row[state["film"]]] if state["film"] else FOLDS]
-    scores = belief.guess(_read(world, [state, *without])[0]) @ belief.other.T
+    state = completed(world, state)
+    found = [
+        (field, word.start(), word[0])
+        for field in ("title", "description")
+        for word in re.finditer(WORD, getattr(state, field)[:LONGEST])
+    ][:WORDS]
+    belief = _judge(world, state)
+    features, _ = _read(world, [state, *(_without(state, *place) for place in found)])
+    scores = belief.guess(features) @ belief.other.T
     scores -= scores.mean(axis=1, keepdims=True)
     share = 1 - scores[1:] @ scores[0] / max(scores[0] @ scores[0], 1e-12)
     order = np.argsort(-share, kind="stable")
-    return pd.DataFrame({"word": [found[i][1][0] for i in order], "share": share[order]})
+    return (
+        pd.DataFrame(found, columns=["field", "start", "word"]).assign(share=share).iloc[order].reset_index(drop=True)
+    )
 
 
-def _read(world: World, states: Sequence[State]) -> tuple[Array, Array]:
+def _judge(world: World, state: ItemState) -> Belief:
+    """Return the model that has not met the film, or the one that knows all for an item that was typed."""
+    return world.models[world.fold[world.row[state.film]] if state.film else FOLDS]
+
+
+def _chose(world: World, film: int | None) -> Array:
+    """Return who chose a film [users], nobody for none."""
+    chose = np.zeros(len(world.active), bool)
+    if film is not None:
+        chose[world.choices[:, [film]].indices] = True
+    return chose
+
+
+def _revealed(film: int | None, chose: Array, k: int) -> Array:
+    """Return the first k who chose a film, in an order that is shuffled but the same each time."""
+    return np.random.default_rng(film).permutation(np.flatnonzero(chose))[:k]
+
+
+def _without(state: ItemState, field: str, start: int, word: str) -> ItemState:
+    text = getattr(state, field)
+    return replace(state, **{field: text[:start] + text[start + len(word) :]})
+
+
+def _neighbours(world: World, vector: Array, film: int | None) -> pd.DataFrame:
+    near = world.vectors @ unit_rows((vector - world.centre)[None])[0]
+    if film is not None:
+        near[film] = -1
+    best = np.argsort(-near, kind="stable")[: NEAREST if vector.any() else 0]
+    return pd.DataFrame({"film": [world.names[item] for item in best], "similarity": near[best]})
+
+
+def _audience(world: World, scores: Array, chose: Array) -> pd.DataFrame:
+    weights = {"predicted": np.maximum(scores, 0), "true": chose, "all": world.active}
+    shares = {name: weight @ world.members.to_numpy() / (weight.sum() or np.nan) for name, weight in weights.items()}
+    return pd.DataFrame(list(world.members), columns=["kind", "group"]).assign(**shares)
+
+
+def _shown(world: World, scores: Array, chose: Array | None, left: Array) -> pd.DataFrame:
+    top = left[np.argsort(-scores[left], kind="stable")[:FIRST]]
+    shown = world.groups.iloc[top].astype(object).fillna("other").assign(score=scores[top])
+    return shown if chose is None else shown.assign(chose=chose[top])
+
+
+def _path(belief: Belief, means: Array, covariances: Array) -> pd.DataFrame:
+    x, y = (means @ belief.axes).T
+    spread, turn = np.linalg.eigh(belief.axes.T @ covariances @ belief.axes)
+    height, width = 2 * np.sqrt(np.maximum(spread, 0)).T
+    angle = np.degrees(np.arctan2(turn[:, 1, 1], turn[:, 0, 1])) % 180
+    return pd.DataFrame({"k": range(len(x)), "x": x, "y": y, "width": width, "height": height, "angle": angle})
+
+
+def _auc(world: World, belief: Belief, means: Array, told: Array, left: Array, chose: Array) -> ItemAuc:
+    if not 0 < chose[left].sum() < len(left):
+        return ItemAuc(*[float("nan")] * 4)
+    alone, _ = arrived(belief, belief.mean, belief.population, belief.other[told], **ITEM)
+    by_factor = np.stack([means[0], alone[-1], means[-1]]) @ belief.other[left].T
+    orders = np.vstack([by_factor, world.active[left] - chose[left]])
+    return ItemAuc(*map(float, metrics.auc(orders, np.tile(chose[left], (4, 1)))))
+
+
+def _read(world: World, states: Sequence[ItemState]) -> tuple[Array, Array]:
     """Return features [n, d] and text vectors [n, 384] of the items that `states` describe, read in one batch."""
-    items, body = world.dataset.items, world.body
-    rows = []
-    for s in states:
-        said = {"title": s["title"][:LONGEST], "year": s["year"], "genres": " ".join(s["genres"])}
-        said[body] = s["description"][:LONGEST]
-        row = items.iloc[world.row[s["film"]]].to_dict() if s["film"] else dict.fromkeys(items, "")
-        rows.append(row | {column: text for column, text in said.items() if column in items})
-    frame = pd.DataFrame(rows)
-    parts = _texts(replace(world.dataset, items=frame))
-    if not body:
-        parts[0] = [f"{text} {s['description'][:LONGEST]}".strip() for text, s in zip(parts[0], states)]
-    vectors = world.encode([text for part in parts for text in part]).reshape(len(parts), len(states), -1)
-    return _features(world.vocabulary, frame, vectors), vectors[0]
+    items, texts = texts_of_new(world.dataset, [_as_row(world, state) for state in states])
+    if not world.body:
+        # Nothing in the catalogue is a description: it follows what else is said.
+        texts[0] = [f"{text} {state.description[:LONGEST]}".strip() for text, state in zip(texts[0], states)]
+    vectors = world.reader.encode([text for part in texts for text in part]).reshape(len(texts), len(states), -1)
+    return features_of(world.vocabulary, items, vectors), vectors[0]
+
+
+def _as_row(world: World, state: ItemState) -> Mapping[str, Any]:
+    """Return an item in the columns of the catalogue."""
+    items = world.dataset.items
+    row = items.iloc[world.row[state.film]].to_dict() if state.film else dict.fromkeys(items, "")
+    said = {"title": state.title[:LONGEST], "year": state.year, "genres": " ".join(state.genres)}
+    if world.body:
+        said[world.body] = state.description[:LONGEST]
+    return row | {column: text for column, text in said.items() if column in row}

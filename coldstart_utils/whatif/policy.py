@@ -1,42 +1,72 @@
-"""What if this policy were new: from a state to tidy frames."""
+"""What if this policy were new: from dials to measures, and to the films that change hands."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 
 from ..ground import ColdstartError
-from .bench import DIALS, _outcome
-from .state import Frames, checked
+from .bench import Bench, Played, played
+from .state import PolicyState, completed
 from .world import World
 
+CHANGES = 6  # films shown in each direction
 
-def policy(world: World, state: Mapping[str, Any]) -> Frames:
+
+@dataclass(frozen=True)
+class Difference:
+    """NDCG of policy B less that of A: mean over `n` users, and the ends of its 95 % interval over users."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class PolicyResult:
+    """Where policies stand, and what changes from A to B.
+
+    `points` has a row for each of 'now', 'A', 'B' that is set: policy, the five dials, ndcg, tail, variety, coverage.
+    `changes` are the films whose number of places over all lists differs most: film, A, B.
+    """
+
+    points: pd.DataFrame
+    changes: pd.DataFrame
+    difference: Difference
+
+
+def policy(world: World, state: PolicyState) -> PolicyResult:
     """Return where a policy stands between accuracy and exposure, and which films change hands between two of them.
 
-    Four dials of 0 to 1 mix standardised scores, (1 − text)·ALS + text·bridge − popularity·log count, re-rank by
-    maximal marginal relevance at weight `diversity` (Carbonell & Goldstein 1998), and give a place to a random film
-    with chance `exploration`. `A` and `B` are pinned policies; the dials play one that is not. Frames: `points`
-    (policy, dials, ndcg, tail, variety, coverage), `changes` (film, places in A and B), `difference` of NDCG, B less
-    A, over users. Raises ColdstartError for a state that does not fit or a catalogue without a tail.
+    The dials mix standardised scores, (1 − text)·ALS + text·bridge − popularity·log count, buy places for the tail at
+    one price, re-rank by maximal marginal relevance (Carbonell & Goldstein 1998), and give places to random films.
+    Where A or B is not pinned, the dials as they stand play its part. Raises ColdstartError for a state that does not
+    fit or a catalogue without a tail.
     """
-    state, bench = checked(world, "policy", state), world.bench
-    if bench is None:
+    if world.bench is None:
         raise ColdstartError(world.notes)
-    dials = {"now": state} | {name: state[name] for name in "AB" if state[name]}
-    found = {name: _outcome(bench, tuple(float(own[dial]) for dial in DIALS)) for name, own in dials.items()}
-    pair = {name: found.get(name, found["now"]) for name in "AB"}
-    places = pd.DataFrame({name: np.bincount(own[0].ravel(), minlength=len(bench.items)) for name, own in pair.items()})
-    order = np.argsort(places["B"] - places["A"], kind="stable").to_numpy()
-    places.insert(0, "film", [world.names[i] for i in bench.items])
-    gap = pair["B"][1] - pair["A"][1]
+    state = completed(world, state)
+    set_ = {"now": state.dials(), "A": state.A, "B": state.B}
+    found = {name: played(world.bench, dials) for name, dials in set_.items() if dials}
+    a, b = (found.get(name, found["now"]) for name in "AB")
+    points = [{"policy": name} | asdict(set_[name]) | own.measures for name, own in found.items()]
+    return PolicyResult(pd.DataFrame(points), _changes(world, world.bench, a, b), _difference(a, b))
+
+
+def _changes(world: World, bench: Bench, a: Played, b: Played) -> pd.DataFrame:
+    """Return the films that gain and that lose most places from A to B, largest gain first."""
+    before, after = (np.bincount(own.lists.ravel(), minlength=len(bench.items)) for own in (a, b))
+    order = np.argsort(before - after, kind="stable")
+    ends = order if len(order) < 2 * CHANGES else np.concatenate([order[:CHANGES], order[-CHANGES:]])
+    ends = ends[before[ends] != after[ends]]
+    films = [world.names[item] for item in bench.items[ends]]
+    return pd.DataFrame({"film": films, "A": before[ends], "B": after[ends]})
+
+
+def _difference(a: Played, b: Played) -> Difference:
+    gap = b.ndcg - a.ndcg
     half = 1.96 * gap.std(ddof=1) / np.sqrt(len(gap))
-    difference = {"mean": gap.mean(), "low": gap.mean() - half, "high": gap.mean() + half, "n": len(gap)}
-    return {
-        "points": pd.DataFrame([{"policy": name} | measures for name, (*_, measures) in found.items()]),
-        "changes": places.iloc[[*order[::-1][:6], *order[:6][::-1]]].query("A != B").reset_index(drop=True),
-        "difference": pd.DataFrame([difference]),
-    }  # fmt: skip
+    return Difference(float(gap.mean()), float(gap.mean() - half), float(gap.mean() + half), len(gap))

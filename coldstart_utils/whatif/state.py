@@ -1,57 +1,157 @@
-"""The state of a panel, checked against the catalogue and completed from it."""
+"""The states of the panels: what is asked, checked against the catalogue and completed from it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, TypeVar
 
-import pandas as pd
-
-from ..catalogue import features
+from ..catalogue.features import as_text
 from ..ground import ColdstartError
-from .bench import DIALS
+from .bench import PLACES, Dials
 from .world import World
 
-LONGEST = 600
-State = dict[str, Any]
-Frames = dict[str, pd.DataFrame]
-START: dict[str, State] = {
-    "item": {"film": "", "title": "", "year": "", "genres": [], "description": "", "k": 0},
-    "user": {"liked": [], "disliked": [], "age": 0, "occupation": "", "sentence": ""},
-    "policy": dict.fromkeys(DIALS, 0.0) | {"A": {}, "B": {}},
-}
-MOST = {"k": 50, "age": 120} | dict.fromkeys(DIALS, 1)
+LONGEST = 600  # letters of a title, a description or a sentence that are read
+MOST: dict[str, float] = {"k": 50, "age": 120, "reserve": PLACES} | dict.fromkeys(
+    ("text", "popularity", "diversity", "exploration"), 1.0
+)
 
 
-def checked(world: World, kind: str, state: Mapping[str, Any]) -> State:
-    """Return the state of the panel `kind` with all its keys; what a film leaves unsaid is taken from the catalogue.
+@dataclass(frozen=True)
+class ItemState:
+    """An item nobody has rated: what is written about it, or a `film` of the catalogue that plays new.
+
+    What is None is as the catalogue has it of the film. `k` of the film's real choices are revealed.
+    """
+
+    film: str = ""
+    title: str | None = None
+    year: str | None = None
+    genres: tuple[str, ...] | None = None
+    description: str | None = None
+    k: int = 0
+
+
+@dataclass(frozen=True)
+class UserState:
+    """A user nobody knows: names of films `liked`, `disliked` and `unseen` (not to be asked about again), an age
+    (0: unsaid), an occupation, a sentence.
+    """
+
+    liked: tuple[str, ...] = ()
+    disliked: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+    age: int = 0
+    occupation: str = ""
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class PolicyState(Dials):
+    """The dials as they stand, and the policies pinned as A and B."""
+
+    A: Dials | None = None
+    B: Dials | None = None
+
+    def dials(self) -> Dials:
+        """Return the dials as they stand."""
+        return Dials(**{field.name: getattr(self, field.name) for field in fields(Dials)})
+
+
+State = ItemState | UserState | PolicyState
+Known = TypeVar("Known", ItemState, UserState, PolicyState)
+KINDS: dict[str, type[State]] = {"item": ItemState, "user": UserState, "policy": PolicyState}
+
+
+def completed(world: World, state: Known) -> Known:
+    """Return the state with what a film leaves unsaid taken from the catalogue, nothing None but A and B.
+
+    Raises ColdstartError for a type, a number or a name that does not fit.
+    """
+    kind = next(name for name, made in KINDS.items() if isinstance(state, made))
+    if isinstance(state, ItemState):
+        _fits("scene, item, film", state.film, "", "film")
+        _named("scene, item, film", state.film, ["", *world.row])
+        state = replace(state, **{key: value for key, value in own(world, state.film).items() if _unsaid(state, key)})
+    for field in fields(state):
+        _fits(f"scene, {kind}, {field.name}", getattr(state, field.name), field.default, field.name)
+    if isinstance(state, ItemState):
+        _named("scene, item, genres", state.genres, world.vocabulary.get("genres", ()))
+    elif isinstance(state, UserState):
+        _named("scene, user, liked", state.liked, world.row)
+        _named("scene, user, disliked", state.disliked, world.row)
+        _named("scene, user, unseen", state.unseen, world.row)
+        _named("scene, user, occupation", state.occupation, ["", *world.dataset.users.get("occupation", ())])
+    else:
+        for name in ("A", "B"):
+            for field in fields(Dials) if getattr(state, name) else ():
+                value = getattr(getattr(state, name), field.name)
+                _fits(f"scene, policy, {name}, {field.name}", value, field.default, field.name)
+    return state
+
+
+def own(world: World, film: str) -> dict[str, Any]:
+    """Return title, year, genres and description that the catalogue has of a film, empty ones of no film."""
+    row = world.dataset.items.iloc[world.row[film]] if film else {}
+    columns = {"title": "title", "year": "year", "genres": "genres", "description": world.body}
+    found = {key: as_text(row[column]) if column in row else "" for key, column in columns.items()}
+    return found | {"genres": tuple(found["genres"].split())}
+
+
+def read_state(world: World, kind: str, given: Mapping[str, Any]) -> State:
+    """Return the state of the panel `kind` that `given`, read from JSON, describes.
 
     Raises ColdstartError for a key, type, name or number that the panel does not have.
     """
-    if not isinstance(state, dict) or not set(state) <= set(START[kind]):
-        raise ColdstartError(f"scene, {kind}: expected {', '.join(START[kind])}, got {str(state)[:80]}")
-    full = START[kind] | own_fields(world, state.get("film", "")) | state
-    jobs = ["", *world.dataset.users.get("occupation", [])]
-    known = {"film": ["", *world.row], "liked": world.row, "disliked": world.row, "occupation": jobs,
-             "genres": world.vocabulary.get("genres", [])}  # fmt: skip
-    for key, value in full.items():
-        like, told = START[kind][key], f"scene, {kind}, {key}: expected"
-        number = isinstance(like, int | float)
-        if isinstance(value, bool) or not isinstance(value, int | float if number else type(like)):
-            raise ColdstartError(f"{told} a value like {like!r}, got {str(value)[:80]}")
-        if number and (not 0 <= value <= MOST[key] or (isinstance(like, int) and value != int(value))):
-            raise ColdstartError(f"{told} a number from 0 to {MOST[key]}, got {value}")
-        for one in (value if isinstance(like, list) else [value]) if key in known else []:
-            if not isinstance(one, str) or one not in known[key]:
-                raise ColdstartError(f"{told} what is in the catalogue; {str(one)[:60]!r} is not")
-        if isinstance(like, dict) and value:
-            full[key] = {dial: checked(world, kind, value)[dial] for dial in DIALS}
-    return full
+    expected = [field.name for field in fields(KINDS[kind])]
+    if not isinstance(given, dict) or not set(given) <= set(expected):
+        raise ColdstartError(f"scene, {kind}: expected {', '.join(expected)}, got {str(given)[:80]}")
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    for name in ("A", "B") if kind == "policy" else ():
+        if values.get(name):
+            values[name] = _dials(f"scene, policy, {name}", values[name])
+    return completed(world, KINDS[kind](**values))
 
 
-def own_fields(world: World, film: str) -> State:
-    """Return title, year, genres and description that the catalogue has of a film, none for another name."""
-    row = world.dataset.items.iloc[world.row[film]] if isinstance(film, str) and film in world.row else {}
-    columns = {"title": "title", "year": "year", "genres": "genres", "description": world.body}
-    found = {key: features.as_text(row[column]) for key, column in columns.items() if column in row}
-    return found | ({"genres": found["genres"].split()} if "genres" in found else {})
+def written(world: World, state: State) -> dict[str, Any]:
+    """Return what JSON needs to know of a state: nothing that goes without saying."""
+    plain = type(state)()
+    if isinstance(state, ItemState):
+        plain = replace(plain, **own(world, state.film))
+    return {key: value for key, value in asdict(state).items() if value != getattr(plain, key)}
+
+
+def _dials(where: str, given: Any) -> Dials:
+    expected = [field.name for field in fields(Dials)]
+    if not isinstance(given, dict) or not set(given) <= set(expected):
+        raise ColdstartError(f"{where}: expected {', '.join(expected)}, got {str(given)[:80]}")
+    return Dials(**given)
+
+
+def _unsaid(state: ItemState, key: str) -> bool:
+    return getattr(state, key) is None
+
+
+def _fits(where: str, value: Any, default: Any, name: str) -> None:
+    """Raise ColdstartError unless a value has the type of its default and lies within its bounds."""
+    if name in ("A", "B"):
+        return
+    like: Any = {"genres": (), "title": "", "year": "", "description": ""}.get(name, default)
+    number = isinstance(like, int | float)
+    if isinstance(value, bool) or not isinstance(value, int | float if number else type(like)):
+        raise ColdstartError(f"{where}: expected a value like {_shown(like)}, got {str(value)[:80]}")
+    if number and (not 0 <= value <= MOST[name] or (isinstance(like, int) and value != int(value))):
+        raise ColdstartError(f"{where}: expected a number from 0 to {MOST[name]:.0f}, got {value}")
+
+
+def _shown(like: Any) -> str:
+    return "[]" if like == () else repr(like)
+
+
+def _named(where: str, value: Any, known: Collection[str]) -> None:
+    """Raise ColdstartError unless a name, or each of several, is known."""
+    for name in value if isinstance(value, tuple) else [value]:
+        if not isinstance(name, str):
+            raise ColdstartError(f"{where}: expected a value like '', got {str(name)[:80]}")
+        if name not in known:
+            raise ColdstartError(f"{where}: expected what is in the catalogue; {name[:60]!r} is not")

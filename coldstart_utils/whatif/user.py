@@ -1,72 +1,150 @@
-"""What if this user were new: from a state to tidy frames."""
+"""What if this user were new: from likes, age and a sentence to a list, its reasons, and the next question."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from ..language import context
 from ..models.content import unit_rows
-from .belief import TOP_K, USER, _unit, answered
-from .bench import _variety
-from .state import LONGEST, Frames, checked
-from .world import World, _age
+from .belief import TOP_K, USER, answered
+from .bench import variety
+from .groups import age_group
+from .state import LONGEST, UserState, completed
+from .world import World
+
+Array = np.ndarray
+
+QUESTIONS = 3
+PARTS = ["popularity", "prior", "films", "sentence"]
 
 
-def new_user(world: World, state: Mapping[str, Any]) -> Frames:
+@dataclass(frozen=True)
+class NewUser:
+    """The list of a new user, and why.
+
+    `entries`: film, score, and its parts less their means over the catalogue: popularity, prior (age and occupation),
+    films (all answers), sentence; `reason` is the largest part, `by` the film whose answer gives most. `answers` has a
+    row for each entry and a column for each film that was answered, liked first: what that answer adds, less its mean
+    over the catalogue. `recall` of held-out users after k choices: k, mean, low, high (95 %), size; `like` names the
+    group they are of, '' for everybody. `ask`, the films whose answers would teach most: film, variance. `k` films
+    were answered, `liked` of them with a yes; `tail` is the share of the list that is rarely chosen, `variety` the
+    mean of 1 − cosine within it.
+    """
+
+    entries: pd.DataFrame
+    answers: pd.DataFrame
+    recall: pd.DataFrame
+    like: str
+    ask: pd.DataFrame
+    k: int
+    liked: int
+    tail: float
+    variety: float
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """What adds up to the score of each film: `parts` [items, 4], `by_film` [items, answers]; and what is believed of
+    the user now, `factor` [rank] and `covariance` [rank, rank].
+    """
+
+    parts: pd.DataFrame
+    by_film: Array
+    factor: Array
+    covariance: Array
+
+
+def new_user(world: World, state: UserState) -> NewUser:
     """Return the list of a new user who likes and dislikes films, has an age or occupation, or writes a sentence.
 
-    A sentence counts as one choice, of an item that is what it says. Frames: `list` (film, score, and its parts less
-    their means over the catalogue: popularity, prior, films, sentence; `reason`, the largest of them; `by`, the film
-    that gives most); `recall` after k choices of held-out users like this one; `ask`, the films whose answers would
-    teach most; `summary`. Raises ColdstartError for a state that does not fit.
+    A sentence counts as one choice, of an item that is what it says. Raises ColdstartError for a state that does not
+    fit.
     """
-    state = checked(world, "user", state)
-    belief, V, warm = world.users, world.users.other, world.users.other.any(axis=1)
-    rows, liked = [world.row[name] for name in (*state["liked"], *state["disliked"])], len(state["liked"])
-    person = {key: state[key] for key in ("age", "occupation") if key not in world.absent and state[key]}
-    told = (
-        [context.user_texts(replace(world.dataset, users=pd.DataFrame([{"user_id": ""} | person])))[0]]
-        if person
-        else [""]
+    state = completed(world, state)
+    names = [*state.liked, *state.disliked]
+    rows = [world.row[name] for name in names]
+    scores = _scores(world, state, rows)
+    warm = world.users.other.any(axis=1)
+    free = warm & ~np.isin(np.arange(len(warm)), rows)
+    askable = free & ~np.isin(np.arange(len(warm)), [world.row[name] for name in state.unseen])
+    total = scores.parts.sum(axis=1).to_numpy()
+    top = np.argsort(-np.where(free, total, -np.inf), kind="stable")[: min(TOP_K, free.sum())]
+    answers = pd.DataFrame((scores.by_film - scores.by_film[warm].mean(axis=0))[top], columns=names)
+    entries = (scores.parts - scores.parts[warm].mean()).iloc[top].reset_index(drop=True)
+    entries = entries.assign(reason=entries.idxmax(axis=1), film=[world.names[item] for item in top], score=total[top])
+    entries["by"] = answers.columns[answers.to_numpy().argmax(axis=1)] if names else ""
+    recall, like = _recall(world, _group(world, state, scores.factor))
+    return NewUser(
+        entries=entries,
+        answers=answers,
+        recall=recall,
+        like=like,
+        ask=_questions(world, scores.covariance, askable),
+        k=len(rows),
+        liked=len(state.liked),
+        tail=float(world.tail[top].mean()),
+        variety=variety(world.vectors[top] @ world.vectors[top].T),
     )
-    profile, sentence = world.encode([*told, state["sentence"][:LONGEST]])
-    about, y = V[rows], np.arange(len(rows)) < liked
+
+
+def _scores(world: World, state: UserState, rows: list[int]) -> _Scores:
+    belief, V = world.users, world.users.other
+    profile, sentence = world.reader.encode([_profile(world, state), state.sentence[:LONGEST]])
+    about, yes = V[rows], np.arange(len(rows)) < len(state.liked)
     if sentence.any():
-        # What the words say beside the average, at the usual length of a factor.
-        content = np.tile(_unit(sentence - world.centre), 1 + (world.body == "synopsis"))
-        wish = _unit(content @ world.models[-1].W[: len(content)]) * np.sqrt(V[warm].var(axis=0).sum())
-        about, y = np.vstack([about, wish]), np.append(y, True)
-    guess = belief.guess(profile[None])[0] if person else belief.mean
-    start, gains, covariance = answered(belief, guess, about, y, **USER)
-    plain = answered(belief, belief.mean, V[:0], y[:0], **USER)[0]
+        about, yes = np.vstack([about, _wish(world, sentence)]), np.append(yes, True)
+    guess = belief.guess(profile[None])[0] if profile.any() else belief.mean
+    start, gains, covariance = answered(belief, guess, about, yes, **USER)
+    plain, _, _ = answered(belief, belief.mean, V[:0], yes[:0], **USER)
     by_film = V @ gains[: len(rows)].T
-    parts = pd.DataFrame({"popularity": V @ plain, "prior": V @ (start - plain), "films": by_film.sum(axis=1),
-                          "sentence": V @ gains[len(rows) :].sum(axis=0)})  # fmt: skip
-    score, free = parts.sum(axis=1).to_numpy(), warm & ~np.isin(np.arange(len(V)), rows)
-    top = np.argsort(-np.where(free, score, -np.inf), kind="stable")[: min(TOP_K, free.sum())]
-    entries = (parts - parts[warm].mean()).iloc[top]
-    by = [world.names[rows[j]] for j in by_film[top].argmax(axis=1)] if rows else [""] * len(top)
-    entries = entries.assign(reason=entries.idxmax(axis=1), film=[world.names[i] for i in top], score=score[top], by=by)
-    kind, like = "age", _age(state["age"])
-    if len(y):
-        members = world.members["taste"]
-        centres = unit_rows(members.to_numpy().T @ unit_rows(world.models[-1].other))
-        kind, like = "taste", members.columns[np.argmax(centres @ (start + gains.sum(axis=0)))]
-    own = world.recall[world.recall[kind] == like] if kind in world.recall else world.recall[:0]
+    by_sentence = V @ gains[len(rows) :].sum(axis=0)
+    columns = [V @ plain, V @ (start - plain), by_film.sum(axis=1), by_sentence]
+    return _Scores(pd.DataFrame(dict(zip(PARTS, columns))), by_film, start + gains.sum(axis=0), covariance)
+
+
+def _profile(world: World, state: UserState) -> str:
+    """Return a sentence about age and occupation, as far as they are told and the catalogue knows them of others."""
+    told = {"age": state.age, "occupation": state.occupation}
+    person = {name: value for name, value in told.items() if value and name not in world.absent}
+    if not person:
+        return ""
+    return context.user_texts(replace(world.dataset, users=pd.DataFrame([{"user_id": ""} | person])))[0]
+
+
+def _wish(world: World, sentence: Array) -> Array:
+    """Return the factor [rank] of an item that is what a sentence says beside the average, at the usual length."""
+    V, W = world.users.other, world.models[-1].W
+    # The text of an item stands first in its features, its description, if there are some, second.
+    content = np.tile(unit_rows((sentence - world.centre)[None])[0], 2 if world.body == "synopsis" else 1)
+    length = np.sqrt(V[V.any(axis=1)].var(axis=0).sum())
+    return unit_rows((content @ W[: len(content)])[None])[0] * length
+
+
+def _group(world: World, state: UserState, factor: Array) -> tuple[str, str | None]:
+    """Return the kind and the name of the group that a user is nearest to: of taste once there is an answer."""
+    if not (state.liked or state.disliked or state.sentence.strip()):
+        return "age", age_group(state.age)
+    members = world.members["taste"]
+    centres = unit_rows(members.to_numpy().T @ unit_rows(world.models[-1].other))
+    return "taste", members.columns[np.argmax(centres @ factor)]
+
+
+def _recall(world: World, group: tuple[str, str | None]) -> tuple[pd.DataFrame, str]:
+    """Return recall by k of held-out users of a group, or of all, and the name of the group or ''."""
+    kind, name = group
+    own = world.recall[world.recall[kind] == name] if kind in world.recall else world.recall[:0]
     curve = (own if len(own) else world.recall).groupby("k")["recall"].agg(["mean", "sem", "size"]).reset_index()
     half = 1.96 * curve["sem"].fillna(0)
-    curve = curve.assign(low=curve["mean"] - half, high=curve["mean"] + half, like=str(like) if len(own) else "")
-    gain = np.where(free, np.einsum("nk,nk->n", V @ covariance, V), -1.0)
-    ask = np.argsort(-gain, kind="stable")[:3]
-    summary = {
-        "k": len(rows),
-        "tail": world.tail[top].mean(),
-        "variety": _variety(world.vectors[top] @ world.vectors[top].T),
-    }
-    return {"list": entries.reset_index(drop=True), "recall": curve, "summary": pd.DataFrame([summary]),
-            "ask": pd.DataFrame({"film": [world.names[i] for i in ask], "variance": gain[ask]})}  # fmt: skip
+    curve = curve.assign(low=curve["mean"] - half, high=curve["mean"] + half).drop(columns="sem")
+    return curve, str(name) if len(own) else ""
+
+
+def _questions(world: World, covariance: Array, free: Array) -> pd.DataFrame:
+    """Return the films of which least is known what the user would say."""
+    V = world.users.other
+    variance = np.where(free, np.einsum("nk,nk->n", V @ covariance, V), -1.0)
+    ask = np.argsort(-variance, kind="stable")[:QUESTIONS]
+    return pd.DataFrame({"film": [world.names[item] for item in ask], "variance": variance[ask]})
