@@ -114,7 +114,9 @@ def generated_questions(dataset: Dataset, style: str = "long") -> Questions:
     table = _own(dataset, "known_items").rename(columns={"query": "text"})
     if style not in set(table["style"]):
         raise ColdstartError(f"style: expected one of {', '.join(table['style'].unique())}, got {style!r}")
-    table = table[table["style"] == style].reset_index(drop=True)
+    # A part of the catalogue, such as its best-known films, has a part of the questions.
+    own = (table["style"] == style) & table["item_id"].isin(dataset.items["item_id"])
+    table = table[own].reset_index(drop=True)
     items = pd.Index(dataset.items["item_id"]).get_indexer(table["item_id"])
     return _questions(f"generated, {style}", table, np.arange(len(table)), items, np.ones(len(table)), dataset)
 
@@ -122,6 +124,7 @@ def generated_questions(dataset: Dataset, style: str = "long") -> Questions:
 def generated_needs(dataset: Dataset) -> Questions:
     """Return 120 needs with no film in mind, graded 2 (fits), 1 (in part), 0 (does not) in a pool (*generated*)."""
     table, grades = _own(dataset, "needs").rename(columns={"query": "text"}), _own(dataset, "needs_grades")
+    grades = grades[grades["item_id"].isin(dataset.items["item_id"])]
     rows = pd.Index(table["query_id"]).get_indexer(grades["query_id"])
     items = pd.Index(dataset.items["item_id"]).get_indexer(grades["item_id"])
     return _questions("generated needs", table, rows, items, grades["relevance"].to_numpy(float), dataset)

@@ -1,42 +1,39 @@
-"""What wrote `ml-100k-search-ranks.tsv` and `search-elsewhere.tsv`: where each method put what people asked for.
+"""What wrote `ml-100k-search-ranks.tsv`: where each method put what people, and a language model, asked for.
 
-    COLDSTART_DATA=FOLDER python -m coldstart_utils.data.search_ranks [--into FOLDER]
+    python -m coldstart_utils.data.search_ranks [--into FOLDER]
 
-It needs the questions of real people (`coldstart data install tomt`), and for the second table the folders
-`amazon-office` and `lastfm-2k` of atomic files in `$COLDSTART_DATA`. The tables hold ids and ranks, no text. Chapter 11
-computes the ranks of people's questions anew where they are installed.
+It needs the questions of real people (`coldstart data install tomt`). The table holds ids and ranks, no text. Chapter
+11 computes the ranks of people's questions anew where they are installed.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from coldstart_utils.catalogue.dataset import Dataset, best_known
+from coldstart_utils.catalogue.dataset import Dataset
 from coldstart_utils.catalogue.features import item_texts
 from coldstart_utils.catalogue.movielens import attach_expansion
 from coldstart_utils.catalogue.questions import (
     TOMT,
     Questions,
     generated_questions,
-    read_questions,
     real_questions,
 )
 from coldstart_utils.catalogue.sources import load_dataset
 from coldstart_utils.ground import ColdstartError, package_file, written_aside
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.language.facts import words
-from coldstart_utils.language.fields import OURS, by_level, crossed, engine, halves, levels, together
+from coldstart_utils.language.fields import by_level, crossed, engine, halves, levels, together
 from coldstart_utils.language.search import WordIndex, centred
 from coldstart_utils.measure import known_items
 from coldstart_utils.models.scores import mixture, top_k
 
-RANKS, ELSEWHERE = "ml-100k-search-ranks.tsv", "search-elsewhere.tsv"
+RANKS = "ml-100k-search-ranks.tsv"
 LIKE_IT = "+ questions like it"
 FACTS = ("asked", "query_id", "item_id", "half", "words", "shared")
 Array = np.ndarray
@@ -110,67 +107,13 @@ def read() -> pd.DataFrame:
     return pd.read_csv(package_file(RANKS), sep="\t", dtype={"query_id": str, "item_id": str})
 
 
-def elsewhere() -> pd.DataFrame:
-    """Return what was measured on other catalogues: data set, questions, method, n, and the metrics with intervals."""
-    return pd.read_csv(package_file(ELSEWHERE), sep="\t")
-
-
-# --- Other catalogues ------------------------------------------------------------------------------------------------
-
-
-def shop_questions(dataset: Dataset) -> tuple[list[str], list[str], Array]:
-    """Return titles as questions, descriptions without the title as texts, and the item that each question means."""
-    titles, texts = dataset.items["title"].tolist(), dataset.items["description"].tolist()
-    held_back = [text.replace(title, " ") for title, text in zip(titles, texts)]
-    able = np.array([len(words(text)) >= 5 and bool(words(title)) for title, text in zip(titles, held_back)])
-    right = np.flatnonzero(able)
-    return [titles[item] for item in right], held_back, right
-
-
-def measured(name: str, asked: str, scores: dict[str, Array], relevant: Array) -> pd.DataFrame:
-    """Return one row a method with the means of the metrics and the interval of the first ten."""
-    ranks = known_items.best_ranks(scores, relevant)
-    items = np.arange(len(ranks))
-    table = known_items.compare(ranks, items)
-    rows = {"data": name, "questions": asked, "method": ranks.columns, "n": len(ranks)}
-    rows |= {metric: known_items.compare(ranks, items, metric=metric)["mean"] for metric in known_items.METRICS}
-    rows |= {end: table[end] for end in ("low", "high", "difference", "diff_low", "diff_high")}
-    return pd.DataFrame(rows)
-
-
-def measured_elsewhere(folder: Path, encoder: TextEncoder) -> pd.DataFrame:
-    """Return the rows of `elsewhere`: titles that look for their description in a shop, tags that look for artists."""
-    from scipy import sparse
-
-    # The 800 best known: to read all descriptions takes many minutes.
-    shop = best_known(load_dataset(folder / "amazon-office"), 800)
-    questions, texts, right = shop_questions(shop)
-    relevant = sparse.csr_matrix((np.ones(len(right)), (np.arange(len(right)), right)), (len(right), shop.n_items))
-    bands = load_dataset(folder / "lastfm-2k")
-    tags = read_questions(folder / "lastfm-2k", bands)
-    parts = []
-    for name, asked, items, answers in (
-        (shop.name, questions, texts, relevant),
-        (bands.name, tags.texts, bands.items["title"].tolist(), tags.relevant),
-    ):
-        by_words, asked_vectors, vectors = WordIndex(items).scores(asked), encoder.encode(asked), encoder.encode(items)
-        meaning = asked_vectors @ vectors.T
-        less = centred(asked_vectors, asked_vectors.mean(axis=0)) @ centred(vectors, vectors.mean(axis=0)).T
-        scores = {"words": by_words, "meaning": meaning, "meaning, centred": less, OURS: mixture([by_words, less])}
-        what = "titles, for descriptions" if name == shop.name else "tags, for names"
-        parts.append(measured(name, what, scores, answers))
-    return pd.concat(parts)
-
-
 def record(into: Path) -> None:
-    """Write both tables into a folder. Raises ColdstartError where the questions of people are not installed."""
+    """Write the table into a folder. Raises ColdstartError where the questions of people are not installed."""
     films, encoder = attach_expansion(load_dataset("ml-100k")), TextEncoder()
     people, made = real_questions(films), generated_questions(films)
     if people is None:
         raise ColdstartError("the questions of people are not installed: run `coldstart data install tomt`")
     _write(pd.concat([ranks_of(films, asked, encoder) for asked in (people, made)]), into / RANKS)
-    if folder := os.environ.get("COLDSTART_DATA"):
-        _write(measured_elsewhere(Path(folder), encoder), into / ELSEWHERE)
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
@@ -180,5 +123,5 @@ def _write(table: pd.DataFrame, path: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--into", type=Path, default=Path(), help="where the tables are written")
+    parser.add_argument("--into", type=Path, default=Path(), help="where the table is written")
     record(parser.parse_args().into)

@@ -33,6 +33,8 @@ def levels(dataset: Dataset) -> dict[str, list[str]]:
         steps.pop("all columns")
         steps |= {"+ synopsis": [*columns, "synopsis"], "+ keywords": [*columns, "synopsis", "keywords"]}
         steps |= {"+ people, origin": [*columns, *GENERATED]}
+    said = {column for column in dataset.items if dataset.items[column].map(as_text).astype(str).str.strip().any()}
+    steps = {name: wanted for name, wanted in steps.items() if said & set(wanted)} or {"all columns": columns}
     texts = {name: item_texts(dataset, wanted) for name, wanted in steps.items()}
     # A catalogue may have less than that: no words, or the same texts again, would teach nothing.
     return {
@@ -175,7 +177,7 @@ def _with_learnt(parts: Sequence[Array], half: Array, right: Array) -> Array:
 
     def learn(rows: Array) -> Array:
         weights = learnt_weights([part[rows] if part.ndim == 2 else part for part in parts], right[rows])
-        return mixture(parts, weights)[~np.isin(np.arange(len(half)), rows)]
+        return mixture(parts, list(weights))[~np.isin(np.arange(len(half)), rows)]
 
     return crossed(half, learn, parts[0].shape[1:])
 

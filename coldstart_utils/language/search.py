@@ -115,7 +115,8 @@ class WordIndex:
     def top(self, questions: Sequence[str], k: int, *, batch: int = 64) -> tuple[Array, Array]:
         """Return the k best texts of each question and their scores [questions, k], ties to the lower text."""
         found = [_best(self.scores(questions[at : at + batch]), k) for at in range(0, len(questions), batch)]
-        return tuple(np.concatenate(part) for part in zip(*found))
+        items, scores = (np.concatenate(part) for part in zip(*found))
+        return items, scores
 
     def matched(self, question: str, text: int) -> dict[str, float]:
         """Return what each word of the question adds to the score of one text, the largest first; words in common only.
