@@ -141,11 +141,11 @@ def test_the_best_part_is_the_nearest_sentence_of_each_question():
 
 
 def test_questions_are_read_sentence_by_sentence(encoder):
-    assert search.sentences("A film. There was a dragon in it! Help?\nIt ended in a war") == [
+    assert search.sentences_of("A film. There was a dragon in it! Help?\nIt ended in a war") == [
         "There was a dragon in it!",
         "It ended in a war",
     ]
-    assert search.sentences("dragon, war") == ["dragon, war"]
+    assert search.sentences_of("dragon, war") == ["dragon, war"]
     spoken = search.spoken(["A boy met a dragon. They went to war together.", "dragon"], encoder)
     assert spoken.whole.shape == (2, 384) and spoken.question.tolist() == [0, 0, 1]
     assert spoken.parts[2] == pytest.approx(spoken.whole[1])

@@ -73,6 +73,14 @@ def _print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     Console().print(table)
 
 
+def _resolve_folders(parameters: dict[str, Any]) -> None:
+    """Make folders absolute: a notebook runs elsewhere than the command."""
+    for name in ("DATASET", "QUESTIONS"):
+        folder = parameters.get(name)
+        if isinstance(folder, str) and folder and folder not in INSTALLABLE and Path(folder).is_dir():
+            parameters[name] = str(Path(folder).resolve())
+
+
 @app.command(cls=_PairedOption)
 def run(
     notebooks: Annotated[list[str] | None, typer.Argument(help="Numbers, names or paths; all if none.")] = None,
@@ -92,10 +100,7 @@ def run(
         # A folder called 2019 is a text where the notebook expects one.
         value, expected = parse_value(text), parse_value(defaults.get(name, ""))
         parameters[name] = text if isinstance(expected, str) and not isinstance(value, str) else value
-    for name in ("DATASET", "QUESTIONS"):
-        folder = parameters.get(name)
-        if isinstance(folder, str) and folder and folder not in INSTALLABLE and Path(folder).is_dir():
-            parameters[name] = str(Path(folder).resolve())
+    _resolve_folders(parameters)
     quick = quick or parameters.get("QUICK") is True
     if figures and (quick or parameters):
         raise typer.BadParameter("--figures renews the figures of a full run: leave --quick and -p out")

@@ -40,7 +40,7 @@ def cleaned(question: str) -> str:
     return plain
 
 
-def sentences(question: str, *, least: int = 3) -> list[str]:
+def sentences_of(question: str, *, least: int = 3) -> list[str]:
     """Return the sentences of a question that have at least `least` words, or the whole question if none has."""
     parts = [part.strip() for part in SENTENCE_END.split(question)]
     return [part for part in parts if len(words(part)) >= least] or [question]
@@ -217,7 +217,7 @@ class Spoken:
 
 def spoken(questions: Sequence[str], encoder: TextEncoder) -> Spoken:
     """Return the vectors of questions and of their sentences."""
-    parts = [sentences(question) for question in questions]
+    parts = [sentences_of(question) for question in questions]
     owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     flat = [sentence for part in parts for sentence in part]
     return Spoken(encoder.encode(list(questions)), encoder.encode(flat), owner)
