@@ -1,6 +1,9 @@
 """What several test files need: the real data once a session, and catalogues made by hand."""
 
+import contextlib
+import http.server
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,31 @@ def write_atomic(tmp_path):
         return folder
 
     return write
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Return serve(bytes) → the address of a loopback server that answers every request with them."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with contextlib.ExitStack() as stack:
+
+        def start(content: bytes) -> str:
+            class Handler(http.server.BaseHTTPRequestHandler):
+                def do_GET(self):
+                    self.send_response(200)
+                    self.send_header("Content-Length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content)
+
+                def log_message(self, *_):
+                    pass
+
+            server = stack.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            stack.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_port}/ml-100k.zip"
+
+        yield start
 
 
 def pytest_collection_modifyitems(items):

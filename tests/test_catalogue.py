@@ -1,13 +1,10 @@
 """catalogue: what is read is what is in the file, faults are told with their place, MovieLens-100K is mended."""
 
-import contextlib
 import hashlib
-import http.server
 import importlib.metadata
 import io
 import os
 import re
-import threading
 import zipfile
 from pathlib import Path
 
@@ -239,31 +236,6 @@ def md5(content: bytes) -> str:
     return "md5:" + hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-@pytest.fixture
-def serve(monkeypatch):
-    """Return serve(bytes) → the address of a loopback server that answers every request with them."""
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with contextlib.ExitStack() as stack:
-
-        def start(content: bytes) -> str:
-            class Handler(http.server.BaseHTTPRequestHandler):
-                def do_GET(self):
-                    self.send_response(200)
-                    self.send_header("Content-Length", str(len(content)))
-                    self.end_headers()
-                    self.wfile.write(content)
-
-                def log_message(self, *_):
-                    pass
-
-            server = stack.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            stack.callback(server.shutdown)
-            return f"http://127.0.0.1:{server.server_port}/ml-100k.zip"
-
-        yield start
-
-
 def test_the_official_archive_becomes_atomic_files(serve, tmp_path):
     content = archive()
     folder = download_ml100k(tmp_path / "ml-100k", serve(content), md5(content))
@@ -338,7 +310,8 @@ def test_sources_say_what_is_where(request, installed):
     if not installed:
         request.getfixturevalue("nothing_installed")
     rows = sources()
-    assert [row["name"] for row in rows] == ["ml-100k", "ml-1m", "ml-100k-expansion", "ml-100k-smollm2", "smollm2"]
+    names = "ml-100k ml-1m ml-100k-expansion ml-100k-queries ml-100k-smollm2 tomt smollm2"
+    assert [row["name"] for row in rows] == names.split()
     assert all(
         set(row) == {"name", "what", "licence", "path", "bytes"} and row["what"] and row["licence"] for row in rows
     )

@@ -14,6 +14,7 @@ from coldstart_utils.measure.metrics import (
     coverage,
     f1_at_k,
     gini,
+    graded_ndcg_at_k,
     hit_matrix,
     hit_rate_at_k,
     mrr_at_k,
@@ -213,3 +214,16 @@ def test_what_users_differ_in_does_not_count_within_them():
     users, labels = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     assert auc_within(labels, np.array([0.1, 0.2, 0.8, 0.9]), users).tolist() == [1, 1]
     assert auc_within(labels, users.astype(float), users).tolist() == [0.5, 0.5]
+
+
+def test_graded_ndcg_is_that_of_trec_eval():
+    rng = np.random.default_rng(4)
+    grades = rng.integers(0, 3, (12, 30)) * (rng.random((12, 30)) < 0.4)
+    grades[3] = 0
+    scores = rng.permutation(12 * 30).reshape(12, 30).astype(float)
+    found = graded_ndcg_at_k(top_k(scores, 10), sparse.csr_matrix(grades), 10)
+    qrels = pd.DataFrame([(str(u), str(i), int(g)) for (u, i), g in np.ndenumerate(grades)])
+    run = pd.DataFrame([(str(u), str(i), s) for (u, i), s in np.ndenumerate(scores)])
+    qrels.columns, run.columns = ["query_id", "doc_id", "relevance"], ["query_id", "doc_id", "score"]
+    expected = {int(row.query_id): row.value for row in ir_measures.iter_calc([nDCG @ 10], qrels, run)}
+    assert found == pytest.approx([expected.get(u, 0.0) for u in range(12)])

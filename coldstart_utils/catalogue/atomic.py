@@ -27,24 +27,24 @@ def read_atomic(folder: Path) -> Dataset:
     Raises ColdstartError for a missing file or column, a wrong type, duplicate or dangling ids, a NaN rating.
     """
     name = folder.resolve().name
-    inter_path = _only_file(folder, "inter")
+    inter_path = only_file(folder, "inter")
     if inter_path is None:
         raise ColdstartError(f"{folder}: expected a file that ends in .inter, found none")
-    paths = {kind: _only_file(folder, kind) for kind in ("item", "user", "kg", "link")}
+    paths = {kind: only_file(folder, kind) for kind in ("item", "user", "kg", "link")}
     inter = read_table(inter_path, ("user_id", "item_id"))
-    items = _entities(paths["item"], "item_id", inter)
-    users = _entities(paths["user"], "user_id", inter)
+    items = entity_table(paths["item"], "item_id", inter)
+    users = entity_table(paths["user"], "user_id", inter)
 
     interactions = pd.DataFrame(
         {
-            "user": _codes(inter, "user_id", users, inter_path, paths["user"]),
-            "item": _codes(inter, "item_id", items, inter_path, paths["item"]),
+            "user": rows_of(inter, "user_id", users, inter_path, paths["user"]),
+            "item": rows_of(inter, "item_id", items, inter_path, paths["item"]),
         }
     )
     notes = []
     for column in ("rating", "timestamp"):
         if column in inter:
-            _refuse_nan(inter[column], inter_path, column)
+            refuse_nan(inter[column], inter_path, column)
             interactions[column] = inter[column]
         else:
             notes.append(f"{name} has no {column}s.")
@@ -76,7 +76,7 @@ def _graph(paths: dict[str, Path | None], items: pd.DataFrame) -> tuple[pd.DataF
         triples = read_table(paths["kg"], columns)[columns]
         triples.columns = ["head", "relation", "tail"]
         link = read_table(paths["link"], ("item_id", "entity_id"))
-        codes = _codes(link, "item_id", items, paths["link"], paths["item"])
+        codes = rows_of(link, "item_id", items, paths["link"], paths["item"])
         links = pd.DataFrame({"item": codes, "entity": link["entity_id"]})
     return triples, links
 
@@ -142,7 +142,8 @@ def _as_float(column: pd.Series, path: Path, name: str) -> pd.Series:
     return numbers.astype(float)
 
 
-def _refuse_nan(column: pd.Series, path: Path, name: str) -> None:
+def refuse_nan(column: pd.Series, path: Path, name: str) -> None:
+    """Raise ColdstartError naming file and line unless the column is of the type float and finite."""
     if column.dtype != float:
         raise ColdstartError(f"{path}, line 1: column {name!r}: expected the type float")
     wrong = ~np.isfinite(column)
@@ -152,14 +153,16 @@ def _refuse_nan(column: pd.Series, path: Path, name: str) -> None:
         )
 
 
-def _only_file(folder: Path, kind: str) -> Path | None:
+def only_file(folder: Path, kind: str) -> Path | None:
+    """Return the one file of the folder that ends in `kind`, or None; ColdstartError for several."""
     found = sorted(folder.glob(f"*.{kind}"))
     if len(found) > 1:
         raise ColdstartError(f"{folder}: expected one .{kind} file, found {', '.join(f.name for f in found)}")
     return found[0] if found else None
 
 
-def _entities(path: Path | None, key: str, inter: pd.DataFrame) -> pd.DataFrame:
+def entity_table(path: Path | None, key: str, inter: pd.DataFrame) -> pd.DataFrame:
+    """Return the table at `path` with each id of `key` once; where there is no file, the ids that `inter` has."""
     if path is None:
         return pd.DataFrame({key: inter[key].drop_duplicates().tolist()})
     frame = read_table(path, (key,))
@@ -170,7 +173,8 @@ def _entities(path: Path | None, key: str, inter: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _codes(frame: pd.DataFrame, key: str, entities: pd.DataFrame, path: Path, known: Path | None) -> np.ndarray:
+def rows_of(frame: pd.DataFrame, key: str, entities: pd.DataFrame, path: Path, known: Path | None) -> np.ndarray:
+    """Return the row in `entities` of each id in the column `key`; ColdstartError names file, line and unknown id."""
     codes = pd.Index(entities[key]).get_indexer(frame[key])
     if (codes < 0).any():
         line = int(np.argmax(codes < 0))

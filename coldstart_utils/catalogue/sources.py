@@ -13,6 +13,7 @@ from ..ground import ColdstartError, cache_dir, package_file
 from .atomic import read_atomic
 from .dataset import Dataset, lacks
 from .movielens import download_ml100k, mend_ml100k
+from .questions import tomt_folder
 
 log = logging.getLogger("coldstart")
 
@@ -21,7 +22,9 @@ SOURCES = (
     ("ml-100k", "MovieLens-100K with a Freebase graph", "GroupLens: research use, no redistribution"),
     ("ml-1m", "MovieLens-1M", "GroupLens: research use, no redistribution"),
     ("ml-100k-expansion", "what a large language model knows of each film", "MIT, as this project"),
+    ("ml-100k-queries", "what a large language model asks for: films, needs, and what fits", "MIT, as this project"),
     ("ml-100k-smollm2", "what a small language model wrote about each film", "MIT, as this project"),
+    ("tomt", "questions of real people about half-remembered films", "MIT (Bhargav et al. 2022)"),
     ("smollm2", "the small language model SmolLM2-135M-Instruct", "Apache-2.0"),
 )
 
@@ -75,8 +78,11 @@ def sources() -> list[dict[str, Any]]:
 def _where(name: str) -> Path | None:
     if name in WHEELS:
         return _installed(name)
+    if name == "tomt":
+        return tomt_folder()
     if name != "smollm2":
-        return package_file(f"{name}.tsv")
+        own = package_file(name)
+        return own if own.is_dir() else package_file(f"{name}.tsv")
     try:
         return small_model()
     except ColdstartError:

@@ -23,7 +23,7 @@ def estimate(values: Array, *, resampled: bool, extra: float = 0.0) -> tuple[flo
     error = float(values.std(ddof=1)) * np.sqrt(1 / n + extra)
     p = float(2 * stats.t.sf(abs(mean) / error, n - 1)) if error else float(mean == 0)
     if resampled:
-        low, high = np.percentile(_resampling(n) @ values, [2.5, 97.5])
+        low, high = np.percentile(resampling(n) @ values, [2.5, 97.5])
     else:
         half = float(stats.t.ppf(0.975, n - 1)) * error
         low, high = mean - half, mean + half
@@ -31,7 +31,8 @@ def estimate(values: Array, *, resampled: bool, extra: float = 0.0) -> tuple[flo
 
 
 @lru_cache(maxsize=4)
-def _resampling(n: int, draws: int = 4000) -> Array:
+def resampling(n: int, draws: int = 4000) -> Array:
+    """Return the weights of n units in as many bootstrap samples [draws, n], each row with the sum 1."""
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=draws) / n
 
 

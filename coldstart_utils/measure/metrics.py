@@ -12,29 +12,9 @@ from scipy import sparse
 
 from ..catalogue.matrices import floats
 from ..ground import ColdstartError
+from ..models.scores import top_k as top_k
 
 Array = np.ndarray
-
-
-def top_k(scores: Array, k: int) -> Array:
-    """Return the columns of the k largest scores of each row [users, k], score descending, then column ascending.
-
-    Raises ColdstartError if k is not in 1 … columns or a score is NaN.
-    """
-    # A minus sign before unsigned numbers would turn them over.
-    scores = np.asarray(scores)
-    scores = scores if scores.dtype.kind == "f" else floats(scores, "scores")
-    if isinstance(k, float) or not 1 <= k <= scores.shape[1]:
-        raise ColdstartError(f"k: expected 1 to {scores.shape[1]} (the number of candidates), got {k}")
-    if np.isnan(scores).any():
-        raise ColdstartError("scores: expected numbers, found NaN")
-    threshold = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
-    above, tied = scores > threshold, scores == threshold
-    room = k - above.sum(axis=1, keepdims=True)
-    chosen = above | (tied & (np.cumsum(tied, axis=1) <= room))
-    columns = np.nonzero(chosen)[1].reshape(len(scores), k)
-    order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(columns, order, axis=1)
 
 
 def hit_matrix(ranked: Array, relevant: sparse.csr_matrix) -> Array:
@@ -70,6 +50,20 @@ def ndcg_at_k(hits: Array, n_relevant: Array, k: int) -> Array:
     ideal = np.concatenate([[1.0], np.cumsum(discount)])[np.minimum(_counts(n_relevant), k)]
     first = _first(hits, k)
     return first @ discount[: first.shape[1]] / np.where(_counts(n_relevant) > 0, ideal, 1.0)
+
+
+def graded_ndcg_at_k(ranked: Array, grades: sparse.csr_matrix, k: int) -> Array:
+    """Return DCG / ideal DCG of lists `ranked` [rows, K] with the grade as gain (Järvelin & Kekäläinen 2002).
+
+    `grades` [rows, items] stores grades above 0; what is not stored counts as 0. A row without grades gets 0.
+    """
+    grades = sparse.csr_matrix(grades)
+    discount = 1 / np.log2(np.arange(2, k + 2))
+    gain = grades[np.arange(len(ranked))[:, None], ranked[:, :k]]
+    gain = gain.toarray() if sparse.issparse(gain) else np.asarray(gain)
+    best = [np.sort(grades.data[start:end])[::-1][:k] for start, end in zip(grades.indptr, grades.indptr[1:])]
+    ideal = np.array([row @ discount[: len(row)] for row in best])
+    return gain @ discount[: gain.shape[1]] / np.where(ideal > 0, ideal, 1.0)
 
 
 def mrr_at_k(hits: Array, k: int) -> Array:

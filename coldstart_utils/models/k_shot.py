@@ -15,6 +15,7 @@ from ..ground import ColdstartError
 from .als import als_implicit, fold_in
 from .content import unit_rows
 from .evidence import posterior
+from .scores import mixture
 
 Array = np.ndarray
 Scorer = Callable[[Array, Array], Array]
@@ -146,11 +147,7 @@ def by_answers(split: Split, answers: sparse.csr_matrix, prior: Prior, noise: fl
 def by_sum(split: Split, k: int, prior: Prior, reg: float, alpha: float, weight: float = 1.0) -> Scorer:
     """Return the scorer weight·`by_prior` + `by_ratings`, both standardised for each user (late fusion)."""
     guess, ratings = by_prior(split, prior), by_ratings(split, k, reg, alpha)
-    return lambda users, items: weight * _standard(guess(users, items)) + _standard(ratings(users, items))
-
-
-def _standard(scores: Array) -> Array:
-    return (scores - scores.mean(axis=1, keepdims=True)) / np.maximum(scores.std(axis=1, keepdims=True), 1e-12)
+    return lambda users, items: mixture([guess(users, items), ratings(users, items)], [weight, 1.0])
 
 
 def recent_mean(known: Sides, mean: Array, times: Array, half_life: float) -> Array:

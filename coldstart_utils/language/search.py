@@ -1,0 +1,243 @@
+"""Search: a question meets the texts of items by its words (BM25) and by its meaning (vectors)."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from string import ascii_lowercase
+from typing import Any
+
+import numpy as np
+
+from ..ground import ColdstartError
+from ..models.scores import top_k
+from .encoders import TextEncoder
+from .facts import words
+
+Array = np.ndarray
+
+# Past so many vectors a graph answers one question faster than a matrix product: `benchmarks/search.py` measures it.
+EXACT_UP_TO = 50_000
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
+
+
+# --- Questions -------------------------------------------------------------------------------------------------------
+
+
+def cleaned(question: str) -> str:
+    """Return a question on one line, without HTML tags and entities.
+
+    Raises ColdstartError if it is no string, or has no word in it.
+    """
+    if not isinstance(question, str):
+        raise ColdstartError(f"question: expected a text, got {question!r}")
+    plain = " ".join(html.unescape(TAG.sub(" ", question)).split())
+    if not words(plain):
+        raise ColdstartError(f"question: expected words, got {question[:40]!r}")
+    return plain
+
+
+def sentences_of(question: str, *, least: int = 3) -> list[str]:
+    """Return the sentences of a question that have at least `least` words, or the whole question if none has."""
+    parts = [part.strip() for part in SENTENCE_END.split(question)]
+    return [part for part in parts if len(words(part)) >= least] or [question]
+
+
+def remarks(question: str, index: WordIndex, encoder: TextEncoder) -> list[str]:
+    """Return in sentences what a reader should know before they trust the answer to a question: what was not read."""
+    stems, told = index.stems([question])[0], []
+    tokens = len(encoder.tokenizer(question, truncation=False, verbose=False)["input_ids"])
+    if tokens > encoder.max_tokens:
+        told.append(f"The language model reads the first {encoder.max_tokens} of {tokens} tokens.")
+    if not stems:
+        told.append("Only words such as 'the' and 'of': BM25 has nothing to go by.")
+    elif not index.vocabulary.keys() & set(stems):
+        told.append("No word of the question stands in any text: BM25 has nothing to go by.")
+    letters = [letter for letter in question if letter.isalpha()]
+    if sum(letter.isascii() for letter in letters) < 0.5 * len(letters):
+        told.append("The language model was trained on English; of other scripts it knows little.")
+    return told
+
+
+# --- Words -----------------------------------------------------------------------------------------------------------
+
+
+class WordIndex:
+    """An inverted index of texts, searched by BM25 over English stems (Robertson & Zaragoza 2009), made by `bm25s`.
+
+    A word counts ln(1 + (n − n_w + ½)/(n_w + ½)) · t/(t + k1·(1 − b + b·length/mean length)): n texts, n_w with the
+    word, t times in this one. Raises ColdstartError if no text has a word.
+    """
+
+    def __init__(self, texts: Sequence[str], *, k1: float = 1.5, b: float = 0.75) -> None:
+        import bm25s
+
+        self.n = len(texts)
+        self.vocabulary: dict[str, int] = {}
+        known = self.vocabulary
+        numbers = [[known.setdefault(stem, len(known)) for stem in stems] for stems in self.stems(texts)]
+        if not self.vocabulary:
+            raise ColdstartError(f"word index: expected texts with words, found none in {self.n} texts")
+        self._bm25 = bm25s.BM25(k1=k1, b=b, method="lucene")
+        self._bm25.index((numbers, dict(known)), show_progress=False)
+
+    @staticmethod
+    def stems(texts: Sequence[str]) -> list[list[str]]:
+        """Return the stems of the words of each text, in order, without stop words ('the', 'from') and single letters.
+
+        The longer list of `bm25s`: people tell in whole sentences, and 'my' and 'from' name no film.
+        """
+        import Stemmer
+        from bm25s.stopwords import STOPWORDS_EN_PLUS
+
+        stop, stemmer = {*STOPWORDS_EN_PLUS, *ascii_lowercase}, Stemmer.Stemmer("english")
+        known: dict[str, str] = {}
+        result = []
+        for text in texts:
+            own = [word for word in words(text) if word not in stop]
+            # A word is stemmed once, however often it occurs.
+            new = [word for word in own if word not in known]
+            known.update(zip(new, stemmer.stemWords(new)))
+            result.append([known[word] for word in own])
+        return result
+
+    def scores(self, questions: Sequence[str]) -> Array:
+        """Return the score of each text for each question, float32 [questions, texts]; zero where no word is shared."""
+        result = np.zeros((len(questions), self.n), np.float32)
+        for row, stems in enumerate(self.stems(questions)):
+            if known := [stem for stem in stems if stem in self.vocabulary]:
+                result[row] = self._bm25.get_scores(known)
+        return result
+
+    def top(self, questions: Sequence[str], k: int, *, batch: int = 64) -> tuple[Array, Array]:
+        """Return the k best texts of each question and their scores [questions, k], ties to the lower text."""
+        found = [_best(self.scores(questions[at : at + batch]), k) for at in range(0, len(questions), batch)]
+        items, scores = (np.concatenate(part) for part in zip(*found))
+        return items, scores
+
+    def matched(self, question: str, text: int) -> dict[str, float]:
+        """Return what each word of the question adds to the score of one text, the largest first; words in common only.
+
+        Words of one stem are one word here, as they were typed first.
+        """
+        typed: dict[str, str] = {}
+        for word in words(question):
+            for stem in self.stems([word])[0]:
+                typed.setdefault(stem, word)
+        known = [stem for stem in typed if stem in self.vocabulary]
+        added = {typed[stem]: float(self._bm25.get_scores([stem])[text]) for stem in known}
+        return dict(sorted(((word, worth) for word, worth in added.items() if worth > 0), key=lambda pair: -pair[1]))
+
+
+# --- Vectors ---------------------------------------------------------------------------------------------------------
+
+
+class VectorIndex:
+    """Vectors of items [n, d] of length 1, searched exactly, or approximately by a graph of neighbours (HNSW, faiss).
+
+    `approximate` None means: only past `EXACT_UP_TO` vectors. Raises ColdstartError for another shape or NaN.
+    """
+
+    def __init__(self, vectors: Array, *, approximate: bool | None = None, links: int = 32, effort: int = 64) -> None:
+        self.vectors = np.ascontiguousarray(vectors, np.float32)
+        if self.vectors.ndim != 2 or not len(self.vectors) or not np.isfinite(self.vectors).all():
+            raise ColdstartError(f"vector index: expected finite vectors [items, d], got shape {np.shape(vectors)}")
+        wanted = len(self.vectors) > EXACT_UP_TO if approximate is None else approximate
+        self.graph = _graph(self.vectors, links, effort) if wanted else None
+
+    def scores(self, questions: Array) -> Array:
+        """Return the cosine of each item for each question vector [questions, d], float32 [questions, items]."""
+        return np.asarray(questions, np.float32) @ self.vectors.T
+
+    def top(self, questions: Array, k: int) -> tuple[Array, Array]:
+        """Return the k nearest items of each question vector [questions, d] and their cosines [questions, k].
+
+        Exact, with ties to the lower item, or by the graph, which may miss some. Raises ColdstartError unless 1 <= k <=
+        items.
+        """
+        if not 1 <= k <= len(self.vectors):
+            raise ColdstartError(f"vector index: expected k from 1 to {len(self.vectors)}, got {k!r}")
+        questions = np.ascontiguousarray(np.atleast_2d(questions), np.float32)
+        if self.graph is None:
+            return nearest(questions, self.vectors, k)
+        cosines, items = self.graph.search(questions, k)
+        return items, cosines
+
+
+def _graph(vectors: Array, links: int, effort: int) -> Any:
+    import faiss
+
+    graph = faiss.IndexHNSWFlat(vectors.shape[1], links, faiss.METRIC_INNER_PRODUCT)
+    graph.hnsw.efConstruction, graph.hnsw.efSearch = 2 * effort, effort
+    graph.add(vectors)
+    return graph
+
+
+def nearest(questions: Array, vectors: Array, k: int, *, block: int = 65_536) -> tuple[Array, Array]:
+    """Return the k items with the largest products for each question, and these [questions, k], block by block.
+
+    Exact; ties go to the lower item, and no matrix of all questions × all items is ever made.
+    """
+    items, scores = np.empty((len(questions), 0), int), np.empty((len(questions), 0), np.float32)
+    for start in range(0, len(vectors), block):
+        products = questions @ vectors[start : start + block].T
+        columns, best = _best(products, min(k, products.shape[1]))
+        # Earlier blocks stand first, so that the lower column is the lower item where scores tie.
+        items, scores = np.hstack([items, start + columns]), np.hstack([scores, best])
+        places = top_k(scores, min(k, scores.shape[1]))
+        items, scores = np.take_along_axis(items, places, 1), np.take_along_axis(scores, places, 1)
+    return items, scores
+
+
+def _best(scores: Array, k: int) -> tuple[Array, Array]:
+    columns = top_k(scores, k)
+    return columns, np.take_along_axis(scores, columns, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Spoken:
+    """Questions as vectors: `whole` [questions, d], and `parts` [sentences, d] with the question each belongs to."""
+
+    whole: Array
+    parts: Array
+    question: Array
+
+    def best_part(self, vectors: Array) -> Array:
+        """Return the cosine of the sentence that is nearest to each item [questions, items].
+
+        A long question tells where its writer saw the film and what they felt; one sentence may tell the film.
+        """
+        cosines = self.parts @ vectors.T
+        starts = np.flatnonzero(np.r_[True, np.diff(self.question) > 0])
+        return np.maximum.reduceat(cosines, starts, axis=0)
+
+
+def spoken(questions: Sequence[str], encoder: TextEncoder) -> Spoken:
+    """Return the vectors of questions and of their sentences."""
+    parts = [sentences_of(question) for question in questions]
+    owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    flat = [sentence for part in parts for sentence in part]
+    return Spoken(encoder.encode(list(questions)), encoder.encode(flat), owner)
+
+
+def centred(vectors: Array, mean: Array) -> Array:
+    """Return vectors [n, d] less what all have in common, `mean` [d] or [n, d], scaled to length 1; zeros stay zero.
+
+    Every question says 'I saw a film, please help', every text of a film tells a story. Vectors share the direction of
+    it, and what tells one from another is what is left.
+    """
+    moved = vectors - mean
+    return (moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+
+
+def fed_back(questions: Array, vectors: Array, *, k: int = 3, weight: float = 0.5) -> Array:
+    """Return question vectors moved towards the mean of the k items that answer them best [questions, d].
+
+    Pseudo relevance feedback (Rocchio 1971) with nobody asked: q + weight·mean, scaled to length 1.
+    """
+    items, _ = nearest(questions, vectors, k)
+    moved = questions + weight * vectors[items].mean(axis=1)
+    return moved / np.linalg.norm(moved, axis=1, keepdims=True)

@@ -1,0 +1,78 @@
+"""Draw figures/11_idea.png: an index of words, a space of meanings, and the same with what all have in common gone."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.patches import FancyArrowPatch, Rectangle
+
+from coldstart_utils.palette import BLUE, FAINT, GREEN, GREY, INK, ORANGE, figure, png
+
+LISTS = {"alien": "A", "boy": "A  C", "creature": "", "lawyer": "C", "shark": "B", "space": ""}
+FILMS = {"A": 38.0, "B": 60.0, "C": 78.0}
+QUESTION, MEAN_FILM, MEAN_QUESTION = 17.0, 58.0, 12.0
+
+
+def words(ax):
+    """Draw the lists of an inverted index; those of the question's words are marked."""
+    for row, (word, films) in enumerate(LISTS.items()):
+        y, asked = 5.2 - row, word in ("boy", "creature", "space")
+        colour = BLUE if asked else FAINT
+        ax.add_patch(Rectangle((0, y), 3.4, 0.8, color=colour, alpha=0.25 if asked else 0.6, lw=0))
+        ax.text(1.7, y + 0.4, word, ha="center", va="center", color=INK, fontsize=10)
+        text = films or "no text has it"
+        ax.add_patch(FancyArrowPatch((3.5, y + 0.4), (4.6, y + 0.4), arrowstyle="-|>", mutation_scale=10, color=GREY))
+        ax.text(4.8, y + 0.4, text, va="center", color=INK if films else GREY, fontsize=10 if films else 8.5,
+                weight="bold" if films and asked else "normal")  # fmt: skip
+    told = "blue: words of the question\n“a boy finds a creature from space”"
+    ax.text(0, -0.75, told, fontsize=8.5, color=BLUE, va="top")
+    ax.set(xlim=(-0.2, 8.2), ylim=(-2.2, 6.4), title="An index of words …")
+    ax.axis("off")
+
+
+def arrow(ax, end, colour, name, **style):
+    ax.add_patch(FancyArrowPatch((0, 0), end, arrowstyle="-|>", mutation_scale=13, color=colour, lw=1.8,
+                                 shrinkA=0, shrinkB=0, **style))  # fmt: skip
+    ha = "left" if name == "question" else "center"
+    ax.text(*((1.06 if name == "question" else 1.13) * np.asarray(end)), name, color=colour, ha=ha, va="center")
+
+
+def direction(angle):
+    return np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
+
+
+def meanings(ax):
+    """Draw question and films as directions close to one another, and the two means."""
+    for name, angle in FILMS.items():
+        arrow(ax, direction(angle), ORANGE, name)
+    arrow(ax, direction(QUESTION), BLUE, "question")
+    for angle, colour in ((MEAN_FILM, ORANGE), (MEAN_QUESTION, BLUE)):
+        arrow(ax, 0.72 * direction(angle), colour, "", ls=":")
+    ax.text(
+        0.02, -0.22, "dotted: what all films, and all questions,\nhave in common", color=GREY, fontsize=8.5, va="top"
+    )
+    ax.set(xlim=(-0.25, 1.75), ylim=(-0.62, 1.25), aspect="equal", title="… a space of meanings …")
+    ax.axis("off")
+
+
+def centred(ax):
+    """Sketch the same directions less their means, scaled to one length."""
+    # A sketch: the plane has too few directions to subtract in; the angles show what is near to what.
+    rest = {"question": direction(-18.0), "A": direction(-38.0), "B": direction(95.0), "C": direction(150.0)}
+    for name, end in rest.items():
+        arrow(ax, end, BLUE if name == "question" else ORANGE, name)
+    ax.plot(0, 0, "o", color=GREEN, ms=5)
+    ax.set(xlim=(-1.3, 1.9), ylim=(-1.1, 1.35), aspect="equal", title="… and what is left without it")
+    ax.axis("off")
+    ax.set_anchor("N")
+
+
+def draw():
+    fig, (left, middle, right) = figure(1, 3, width=10.5, height=3.6, width_ratios=[1.15, 1, 1])
+    words(left)
+    meanings(middle)
+    centred(right)
+    return fig
+
+
+if __name__ == "__main__":
+    Path(__file__).with_suffix(".png").write_bytes(png(draw()))

@@ -1,0 +1,180 @@
+"""language/search: BM25 by its formula, exact and approximate neighbours, questions that nobody should ask."""
+
+import numpy as np
+import pytest
+
+from coldstart_utils.ground import ColdstartError
+from coldstart_utils.language import search
+from coldstart_utils.language.encoders import TextEncoder
+from coldstart_utils.models.scores import top_k
+
+FILMS = ["A boy trains a young dragon", "Two dragons and a kingdom at war", "A lawyer defends a boy", ""]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return TextEncoder()
+
+
+@pytest.fixture
+def films():
+    return search.WordIndex(FILMS)
+
+
+# --- Words -----------------------------------------------------------------------------------------------------------
+
+
+def by_formula(texts, question, k1=1.5, b=0.75):
+    """BM25 as Lucene counts it, word by word."""
+    lengths = np.array([len(text) for text in texts])
+    scores = np.zeros(len(texts))
+    for word in question:
+        t = np.array([text.count(word) for text in texts])
+        n = (t > 0).sum()
+        idf = np.log(1 + (len(texts) - n + 0.5) / (n + 0.5))
+        scores += idf * t / (t + k1 * (1 - b + b * lengths / lengths.mean()))
+    return scores
+
+
+@pytest.mark.parametrize("k1, b", [(1.5, 0.75), (0.9, 0.4)])
+def test_bm25_is_its_formula_on_random_texts(k1, b, rng):
+    vocabulary = [f"qx{n}z" for n in range(40)]
+    texts = [[*rng.choice(vocabulary, size=rng.integers(3, 30))] for _ in range(60)]
+    questions = [[*rng.choice(vocabulary, size=6)] for _ in range(10)]
+    index = search.WordIndex([" ".join(text) for text in texts], k1=k1, b=b)
+    scores = index.scores([" ".join(question) for question in questions])
+    expected = np.array([by_formula(texts, question, k1, b) for question in questions])
+    assert scores == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_words_meet_by_their_stems_and_stop_words_do_not_count(films):
+    assert films.stems(["The dragons' kingdom, training"]) == [["dragon", "kingdom", "train"]]
+    assert (films.scores(["training of dragons"])[0] > 0).tolist() == [True, True, False, False]
+    assert not films.scores(["the of and"]).any()
+
+
+def test_what_matched_adds_up_to_the_score(films):
+    question = "was there a boy who trained dragons, dragon after dragon"
+    parts = films.matched(question, 0)
+    assert set(parts) == {"boy", "trained", "dragons"} and list(parts.values()) == sorted(parts.values(), reverse=True)
+    assert sum(parts.values()) == pytest.approx(films.scores(["boy trained dragons"])[0, 0], rel=1e-5)
+    assert films.matched(question, 3) == {}
+
+
+def test_the_best_texts_in_batches_are_those_of_the_whole(films):
+    questions = ["dragon", "boy", "war kingdom", "nothing of it"] * 3
+    items, scores = films.top(questions, 3, batch=5)
+    whole = films.scores(questions)
+    assert items.tolist() == top_k(whole, 3).tolist()
+    assert scores.tolist() == np.take_along_axis(whole, items, 1).tolist()
+    assert items[3].tolist() == [0, 1, 2], "without a match the order is that of the catalogue"
+
+
+@pytest.mark.parametrize("texts", [["", ""], ["the of", "..."], []])
+def test_texts_without_words_are_told(texts):
+    with pytest.raises(ColdstartError, match="expected texts with words"):
+        search.WordIndex(texts)
+
+
+# --- Vectors ---------------------------------------------------------------------------------------------------------
+
+
+def unit(rows):
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("block", [7, 40, 1000])
+def test_nearest_block_by_block_is_the_order_of_all_products(block, rng):
+    # Few different numbers, so that many products tie.
+    questions, vectors = rng.integers(0, 3, (20, 4)).astype(np.float32), rng.integers(0, 3, (90, 4)).astype(np.float32)
+    items, scores = search.nearest(questions, vectors, 25, block=block)
+    whole = questions @ vectors.T
+    assert items.tolist() == top_k(whole, 25).tolist()
+    assert scores.tolist() == np.take_along_axis(whole, items, 1).tolist()
+
+
+def test_few_vectors_are_searched_exactly_and_the_graph_finds_nearly_the_same(rng):
+    vectors, questions = unit(rng.normal(size=(3000, 16))), unit(rng.normal(size=(50, 16)))
+    exact, graph = search.VectorIndex(vectors), search.VectorIndex(vectors, approximate=True)
+    assert exact.graph is None and graph.graph is not None
+    found, cosines = graph.top(questions, 10)
+    right, best = exact.top(questions, 10)
+    assert np.mean([len({*a} & {*b}) / 10 for a, b in zip(found, right)]) > 0.9
+    assert cosines[:, 0] == pytest.approx(best[:, 0], abs=0.1)
+    assert cosines == pytest.approx(np.take_along_axis(exact.scores(questions), found, 1), abs=1e-5)
+
+
+@pytest.mark.parametrize("vectors", [np.zeros((0, 3)), np.zeros(3), np.array([[1.0, np.nan]])])
+def test_vectors_that_are_none_are_refused(vectors):
+    with pytest.raises(ColdstartError, match="expected finite vectors"):
+        search.VectorIndex(vectors)
+
+
+@pytest.mark.parametrize("k", [0, 5])
+def test_k_is_checked(k):
+    with pytest.raises(ColdstartError, match="k from 1 to 4"):
+        search.VectorIndex(np.eye(4)).top(np.eye(4)[:1], k)
+
+
+def test_a_question_fed_back_moves_towards_what_it_found():
+    vectors = unit(np.array([[1.0, 0.2], [1.0, 0.3], [-1.0, 0.1]]))
+    question = unit(np.array([[1.0, -0.2]]))
+    moved = search.fed_back(question, vectors, k=2)
+    assert (moved @ vectors[:2].T > question @ vectors[:2].T).all()
+    assert np.linalg.norm(moved) == pytest.approx(1)
+    assert search.fed_back(question, vectors, weight=0.0) == pytest.approx(question)
+
+
+# --- Questions -------------------------------------------------------------------------------------------------------
+
+
+def test_the_best_part_is_the_nearest_sentence_of_each_question():
+    vectors = np.eye(3, dtype=np.float32)
+    parts = unit(np.array([[1, 0, 0], [0, 1, 0], [1, 1, 1]]))
+    spoken = search.Spoken(parts[:2], parts, np.array([0, 0, 1]))
+    assert spoken.best_part(vectors) == pytest.approx(np.array([[1, 1, 0], [3**-0.5] * 3]))
+
+
+def test_questions_are_read_sentence_by_sentence(encoder):
+    assert search.sentences_of("A film. There was a dragon in it! Help?\nIt ended in a war") == [
+        "There was a dragon in it!",
+        "It ended in a war",
+    ]
+    assert search.sentences_of("dragon, war") == ["dragon, war"]
+    spoken = search.spoken(["A boy met a dragon. They went to war together.", "dragon"], encoder)
+    assert spoken.whole.shape == (2, 384) and spoken.question.tolist() == [0, 0, 1]
+    assert spoken.parts[2] == pytest.approx(spoken.whole[1])
+
+
+@pytest.mark.parametrize("question", ["", "  \n ", "?!", None, 7, "<br/><p>"])
+def test_a_question_without_words_is_told_in_a_sentence(question):
+    with pytest.raises(ColdstartError, match=r"^question: expected (words|a text), got"):
+        search.cleaned(question)
+
+
+def test_html_is_taken_out_of_a_question():
+    assert search.cleaned("<p>a boy &amp; a\n<b>dragon</b></p>") == "a boy & a dragon"
+    assert search.cleaned("is 1 < 2 and 3 > 2?") == "is 1 < 2 and 3 > 2?"
+
+
+@pytest.mark.parametrize(
+    "question, told",
+    [
+        ("boy " * 2500, "first 256 of 2502 tokens"),
+        ("and of the", "Only words such as"),
+        ("zebra", "No word of the question"),
+        ("一个男孩和一条龙", "trained on English"),
+    ],
+)
+def test_what_was_not_read_is_told(films, encoder, question, told):
+    assert told in " ".join(search.remarks(question, films, encoder))
+    assert np.isfinite(films.scores([question])).all()
+
+
+def test_a_plain_question_needs_no_remark(films, encoder):
+    assert search.remarks("a boy and his dragon", films, encoder) == []
