@@ -3,18 +3,26 @@ BIN := .venv/bin
 CHROMIUM := $(or $(COLDSTART_CHROMIUM),/usr/bin/chromium)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n)
 ON_PATH := PATH="$(CURDIR)/$(BIN):$$PATH"
+LOG := build/setup.log
+# The index of CPU builds of PyTorch. On Linux the ordinary index may bring CUDA, several GB; elsewhere it does not.
+CPU_TORCH := https://download.pytorch.org/whl/cpu
+TORCH ?= $(if $(filter Linux,$(shell uname -s)),cpu,default)
+# $(call step,what it does,command): one line on the screen, the command's output in the log, its end if it fails.
+step = @echo "  $(1)"; { $(2); } >>$(LOG) 2>&1 || { echo "set-up failed here; the end of $(LOG):"; tail -n 15 $(LOG); exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup chromium notebooks test test-fast lab demo figures screenshots bench clean
+.PHONY: help setup chromium notebooks book test test-fast lab demo figures screenshots bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
 setup: .venv/.installed ## make .venv and install the package, its pinned requirements, the model and the data
-notebooks: setup ## run the series in full; executed notebooks and HTML go to build/
-	$(BIN)/coldstart run
-test: setup chromium ## lint, check what is generated, run every test
-	$(ON_PATH) sh -ec 'ruff check; ruff format --check; coldstart refresh --check; pytest'
+notebooks: setup ## run the series in full; executed notebooks, figures and the book go to build/
+	@$(BIN)/coldstart run
+book: setup ## bind the pages of the last run again, as a book in build/book/; run the series first if it never ran
+	@if test -d build/notebooks; then $(BIN)/coldstart book; else $(BIN)/coldstart run; fi
+test: setup chromium ## lint, types, check what is generated, run every test
+	$(ON_PATH) sh -ec 'ruff check; ruff format --check; mypy; coldstart refresh --check; pytest'
 test-fast: setup ## the tests without the notebooks and the browser
 	$(ON_PATH) pytest --ignore=tests/notebooks --ignore=tests/browser
 lab: setup ## open the notebooks in JupyterLab
@@ -28,17 +36,23 @@ screenshots: setup chromium ## photograph the what-if panels in Chromium, into f
 bench: .venv/.bench ## run each benchmark beside its peer
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 chromium: ## install the browser that the tests drive, if it is missing and this is Debian
-	@test -x "$(CHROMIUM)" || { $(AS_ROOT) apt-get update -qq; $(AS_ROOT) apt-get install -y --no-install-recommends chromium fonts-wqy-microhei; } || true
+	@test -x "$(CHROMIUM)" || { mkdir -p build; echo "Chromium for the browser tests, log in build/chromium.log"; { $(AS_ROOT) apt-get update -qq; $(AS_ROOT) apt-get install -y --no-install-recommends chromium fonts-wqy-microhei; } >build/chromium.log 2>&1; } || true
 clean: ## remove build/ and caches, not .venv
-	rm -rf build .pytest_cache .ruff_cache *.egg-info && find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -print0 | xargs -0 rm -rf
+	rm -rf build .pytest_cache .ruff_cache .mypy_cache *.egg-info && find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -print0 | xargs -0 rm -rf
 
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -c constraints.txt -e '.[test]'
-	$(BIN)/pip install --no-deps recbole==1.2.1
+	@mkdir -p build && echo "Set-up, once: a few minutes into .venv, log in $(LOG)" | tee $(LOG)
+ifeq ($(TORCH),cpu)
+	$(call step,PyTorch as its CPU build; make setup TORCH=cuda takes the one for NVIDIA cards,$(PYTHON) -m venv .venv && { $(BIN)/pip install -c constraints.txt --no-deps --retries 1 --timeout 15 --index-url $(CPU_TORCH) torch || echo "no CPU build reached: torch comes from the ordinary index"; })
+else
+	$(call step,an empty .venv,$(PYTHON) -m venv .venv)
+endif
+	$(call step,the package and its pinned requirements,$(BIN)/pip install -c constraints.txt -e '.[test]')
+	$(call step,the data: MovieLens-100K for research,$(BIN)/pip install recbole==1.2.1 --no-deps)
 	@touch $@
 
 .venv/.bench: .venv/.installed
-	$(BIN)/pip install -c constraints.txt -e '.[bench]'
+	@mkdir -p build
+	$(call step,the peers of the benchmarks,$(BIN)/pip install -c constraints.txt -e '.[bench]')
 	@touch $@

@@ -13,7 +13,7 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY)
 INK, FAINT = "#222222", "#D9D9D9"
 SEQUENTIAL = "cividis"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.dpi": 144,
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,

@@ -30,11 +30,11 @@ def plane(ax):
         ax.fill_between(x, middle - half, middle + half, color=ORANGE, alpha=0.16, lw=0)
         ax.plot(x, middle, color=ORANGE, lw=1)
         at = np.array([[1.12, -0.42], [1.42, 0.12]][n - 1])
-        ax.text(*at, f"$\\theta\\cdot v_{n}=1$", color=ORANGE, fontsize=10, ha="left", va="center")
+        ax.text(*at, f"$u\\cdot v_{n}=1$", color=ORANGE, fontsize=10, ha="left", va="center")
     ellipse(ax, MU, SIGMA, BLUE)
     ellipse(ax, best, after, GREEN)
-    ax.annotate("the guess $\\mu$,\nfrom text", MU, (-92, 4), textcoords="offset points", color=BLUE, fontsize=10)
-    ax.annotate("the posterior $\\hat\\theta$", best, (60, 30), textcoords="offset points", color=GREEN, fontsize=10,
+    ax.annotate("the guess $m$,\nfrom text", MU, (-92, 4), textcoords="offset points", color=BLUE, fontsize=10)
+    ax.annotate("the posterior $\\hat u$", best, (60, 30), textcoords="offset points", color=GREEN, fontsize=10,
                 arrowprops={"arrowstyle": "-", "color": GREEN, "lw": 1})  # fmt: skip
     ax.add_patch(
         FancyArrowPatch(MU, best, arrowstyle="-|>", mutation_scale=14, color=INK, lw=1.3, shrinkA=6, shrinkB=6)
@@ -49,7 +49,7 @@ def flow(ax):
     ax.add_patch(Rectangle((0, 7.4), 4.2, 1.7, color=BLUE, alpha=0.16, lw=0))
     ax.text(2.1, 8.25, "text of the new film", color=INK, **box)
     ax.add_patch(Rectangle((6.6, 7.4), 5.2, 1.7, color=BLUE, alpha=0.16, lw=0))
-    ax.text(9.2, 8.25, "guess $\\mu$, and $\\Sigma$:\nhow such guesses miss", color=BLUE, **box)
+    ax.text(9.2, 8.25, "guess $m$, and $C$:\nhow such guesses miss", color=BLUE, **box)
     ax.text(5.4, 8.85, "bridge", color=GREY, fontsize=8.5, ha="center")
     ax.add_patch(FancyArrowPatch((4.3, 8.25), (6.5, 8.25), arrowstyle="-|>", mutation_scale=13, color=BLUE, lw=1.5))
     for row in range(6):

@@ -33,8 +33,9 @@ RESERVED = {
     "ipywidgets": "whatif",
     "solara": "whatif",
     "papermill": "book.run",
+    "sphinx": "book.site",
 }
-LAZY = {"torch", "transformers", "papermill"}
+LAZY = {"torch", "transformers", "papermill", "sphinx"}
 LONGEST_ROOM, LONGEST_FUNCTION = 350, 42
 # What is too long today. The lists may only become shorter.
 LONG_ROOMS = set()
@@ -42,7 +43,6 @@ LONG_FUNCTIONS = {
     "catalogue.atomic.read_atomic",
     "language.finetuning.fit",
     "measure.ranking.evaluate",
-    "measure.first_edition.compare",
 }
 
 

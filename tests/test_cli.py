@@ -94,7 +94,7 @@ def test_failures_are_told_and_the_others_go_on(series):
     assert "2/2" in told and "1/2" in told and "1 = [bold] 1" in told
 
 
-def test_full_run_writes_notebooks_html_and_results(series):
+def test_full_run_writes_notebooks_results_and_a_book(series):
     root, _ = series
     results = json.loads((root / "build" / "results.json").read_text())
     assert set(results) == {"00_good", "01_false"}
@@ -102,7 +102,8 @@ def test_full_run_writes_notebooks_html_and_results(series):
     assert results["00_good"]["record"]["parameters"]["figures"] == str(root / "build" / "figures")
     kept = {"00_good", "01_false", "02_error", "03_user"}
     assert {p.stem for p in (root / "build" / "notebooks").iterdir()} == kept
-    assert {p.stem for p in (root / "build" / "html").iterdir()} == kept
+    assert {p.stem for p in (root / "build" / "book" / "notebooks").iterdir()} == kept
+    assert f"The book: {root / 'build' / 'book' / 'index.html'}" in series[1].output.replace("\n", "")
 
 
 def test_executed_notebooks_keep_the_pictures_of_panels_only(series):
@@ -130,7 +131,7 @@ def test_figures_of_overridden_runs_stay_out_of_the_committed_folder(project, mo
     assert asked == [project / "build" / "parameters" / "figures"]
 
 
-def _no_execution(source, build, parameters):
+def _no_execution(source, build, parameters, place):
     return run.Result(source.stem, 0.0)
 
 
@@ -189,6 +190,12 @@ def test_a_killed_worker_is_told_and_costs_no_other_result(tmp_path, monkeypatch
     assert outcome.exit_code == 1
     assert "01_kills: the process that ran it" in outcome.output and "Traceback" not in outcome.output
     assert set(pages.read_results(root)) == {"00_good"}
+
+
+def test_without_a_run_there_is_no_book(project):
+    outcome = coldstart("book")
+    assert outcome.exit_code == 1
+    assert outcome.output.endswith("no executed notebook; `coldstart run` makes them\n")
 
 
 def test_half_a_parameter_is_a_usage_error(project):
@@ -269,14 +276,16 @@ def test_readme_blocks(project):
     save_all(project)
     coldstart("refresh")
     text = (project / "README.md").read_text()
-    figure = '<img src="figures/hero.png" width="280">'
-    assert f"| [01_false](notebooks/01_false.ipynb) | Why is 01_false \\| so? | {figure} | 12 | 1/2 |\n" in text
+    figure = '<img src="figures/hero.png" width="300">'
+    link = "**[01_false](notebooks/01_false.ipynb)**<br>Why is 01_false \\| so?"
+    assert f"| {figure} | {link}<br><sub>12 s · 1/2 claims held</sub> |\n" in text
     page = (project / "RESULTS.md").read_text()
     assert (
         "## [01_false](notebooks/01_false.ipynb)\n*Why is 01_false | so?*\n\n**0.25 of 1**\n\n- ✓ one\n- ✗ two\n"
         in page
     )
-    assert text.startswith("a\n<!-- generated: gallery -->\n| Notebook") and text.endswith("<!-- /generated -->\nc\n")
+    assert text.startswith("a\n<!-- generated: gallery -->\n| What it finds")
+    assert text.endswith("<!-- /generated -->\nc\n")
 
 
 def test_results_are_not_stale_for_another_machines_numbers_but_for_another_claim(project):
@@ -361,6 +370,6 @@ def test_demo_without_solara_says_what_to_install(monkeypatch):
 
 
 def test_help_does_not_wait_for_papermill():
-    late = "{'papermill', 'nbconvert', 'nbformat', 'torch', 'solara', 'bqplot'}"
+    late = "{'papermill', 'sphinx', 'nbformat', 'torch', 'solara', 'bqplot'}"
     code = f"import sys, coldstart_utils.book.cli; sys.exit(', '.join({late} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr.strip() == ""

@@ -76,7 +76,6 @@ def test_a_student_who_says_what_the_teacher_says_has_nothing_to_learn(logits):
     student, _, labels = logits
     assert distillation.distillation_loss(student, student, labels, 2.0, 1.0).abs() < 1e-12
     assert distillation.kernel_loss(student, student) == 0
-    assert distillation.hidden_loss([student], [student], [torch.nn.Identity()]) == 0
 
 
 def test_a_kernel_does_not_see_a_turn_of_the_space(logits):
@@ -100,11 +99,6 @@ def test_nonsense_is_refused(logits, change, told):
     given = dict(zip(("student_logits", "teacher_logits", "labels"), logits)) | {"temperature": 2.0, "alpha": 0.5}
     with pytest.raises(ColdstartError, match=told):
         distillation.distillation_loss(**(given | change))
-
-
-def test_states_targets_and_projections_come_in_pairs(logits):
-    with pytest.raises(ColdstartError, match="got 1, 2 and 1"):
-        distillation.hidden_loss([logits[0]], [logits[0]] * 2, [torch.nn.Identity()])
 
 
 # --- Few layers -------------------------------------------------------------------------------------------------------
@@ -131,48 +125,25 @@ def test_layers_that_are_not_there_are_refused(encoder, layers):
         distillation.shallow(encoder, layers)
 
 
-def test_traced_states_are_those_of_the_model_row_by_row(encoder):
-    tower = towers.ItemTower(encoder, TEXTS)
+def test_a_tower_gives_the_vectors_of_its_encoder_row_by_row(encoder):
     rows = np.array([7, 0, 4])
     with torch.no_grad():
-        Z, (last,) = tower.traced(rows, (2,))
-        for row, own in zip(rows, torch.split(last, tower.lengths[rows].tolist())):
-            ids = encoder.tokenizer(TEXTS[row], return_tensors="pt")
-            assert torch.allclose(own, encoder.model(**ids).last_hidden_state[0], atol=1e-5)
+        Z = towers.ItemTower(encoder, TEXTS).encode(rows)
     assert torch.allclose(Z, torch.from_numpy(encoder.encode([TEXTS[row] for row in rows])), atol=1e-5)
-    assert not tower.model.encoder.layer[2]._forward_hooks
 
 
-def test_a_frozen_layer_cannot_be_traced(encoder):
-    with pytest.raises(ColdstartError, match=r"layers: expected some of 1 to 2, got \[0\]"):
-        towers.ItemTower(encoder, TEXTS, frozen=1).traced(ROWS, (0,))
-
-
-def taught(encoder, hidden):
+def test_one_step_lowers_the_loss_of_its_batch(encoder):
     tower = towers.ItemTower(distillation.shallow(encoder, (0, 2)), TEXTS)
-    targets = np.random.default_rng(0).standard_normal((len(TEXTS), 3)).astype(np.float32)
-    torch.manual_seed(0)
-    projections = torch.nn.ModuleList([torch.nn.Linear(32, 32), torch.nn.Linear(32, 32)])
-    matched = None
-    if hidden:
-        with torch.no_grad():
-            matched = (0, 1), towers.ItemTower(encoder, TEXTS).traced(ROWS, (1, 2))[1], projections
-    loss = distillation.student_loss(tower, encoder.encode(TEXTS), targets, alpha=0.5, hidden=matched)
-    return torch.nn.ModuleList([tower.model, projections]), loss
-
-
-@pytest.mark.parametrize("hidden", [False, True])
-def test_one_step_lowers_the_loss_of_its_batch(encoder, hidden):
-    model, loss = taught(encoder, hidden)
+    loss = distillation.student_loss(tower, encoder.encode(TEXTS))
     before = loss(ROWS[:8]).item()
-    finetuning.fit(model, loss, lambda _: [ROWS[:8]], epochs=1, lr=1e-4)
+    finetuning.fit(tower.model, loss, lambda _: [ROWS[:8]], epochs=1, lr=1e-4)
     assert loss(ROWS[:8]).item() < before
 
 
 def test_what_is_frozen_and_the_teacher_stay_as_they_are(encoder):
     before = {name: own.clone() for name, own in encoder.model.state_dict().items()}
     tower = towers.ItemTower(distillation.shallow(encoder, (0, 2)), TEXTS, frozen=1)
-    loss = distillation.student_loss(tower, np.eye(16), np.zeros((16, 1), np.float32), alpha=1.0)
+    loss = distillation.student_loss(tower, np.eye(16))
     frozen = {name: own.clone() for name, own in tower.model.encoder.layer[0].state_dict().items()}
     moving = tower.model.encoder.layer[1].output.dense.weight.detach().clone()
     finetuning.fit(tower.model, loss, lambda _: [ROWS], epochs=1, lr=1e-3)

@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -76,3 +78,11 @@ def test_pinned_versions_admit_every_supported_python(python):
 def test_the_data_package_is_one_version_everywhere():
     for text in (ENVIRONMENT, (ROOT / "Makefile").read_text()):
         assert re.findall(r"recbole==\S+", text) == [INSTALLABLE["ml-100k"]]
+
+
+@pytest.mark.parametrize("torch, small", [("cpu", True), ("cuda", False)])
+def test_set_up_asks_for_the_small_build_of_torch_unless_told_otherwise(torch, small):
+    command = ["make", "-Bn", f"TORCH={torch}", f"PYTHON={sys.executable}", "setup"]
+    planned = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert ("whl/cpu torch" in planned) == small
+    assert planned.count("torch comes from the ordinary index") == small  # where that index is not reached

@@ -104,7 +104,7 @@ def test_a_band_is_better_only_if_folds_and_users_say_so():
             rows.append(("base", fold, user, base, base))
             # Every fold gains in the head; in the tail a few users gain a lot.
             rows.append(("new", fold, user, base + 0.1 + 0.01 * random.random(), base + 3.0 * (user == 0)))
-    results = pd.DataFrame(rows, columns=["model", "fold", "user", "recall head", "recall tail"])
+    results = pd.DataFrame(rows, columns=["model", "fold", "user", "recall head", "recall tail"]).assign(recall=0.0)
     table = fronts.by_band(results, "base", ["head", "tail"])
     assert table.groupby("band", sort=False)["better"].any().to_dict() == {"head": True, "tail": False}
     assert not table["worse"].any()

@@ -247,6 +247,8 @@ def test_gains_in_panels_share_their_scale_and_grey_by_row():
     assert left.get_xlim() == right.get_xlim() and [ax.get_title("left") for ax in (left, right)] == ["here", "there"]
     assert [text.get_color() for text in left.texts] == [palette.BLUE, palette.GREY]
     assert [text.get_color() for text in right.texts] == [palette.GREY, palette.BLUE]
+    left, _ = plotting.gains(table, title="t", metric="NDCG", panels="kind", highlight=["a", "b"]).axes
+    assert [text.get_color() for text in left.texts] == [palette.ORANGE, palette.GREY]
 
 
 def test_lists_side_by_side_colour_what_they_share():
@@ -311,13 +313,14 @@ def test_the_leads_of_a_baseline_are_the_differences_turned_round():
     table = pd.DataFrame({
         "model": ["a", "b", "c"] * 2, "baseline": "a", "shots": [1, 1, 1, 5, 5, 5],
         "difference": [0, -0.2, 0.1, 0, -0.4, -0.1], "diff_low": [0, -0.3, 0.05, 0, -0.5, -0.2],
-        "diff_high": [0, -0.1, 0.2, 0, -0.3, 0.1],
+        "diff_high": [0, -0.1, 0.2, 0, -0.3, 0.1], "better": False, "worse": [False, True, False] * 2,
     })  # fmt: skip
     ahead = beliefs.leads(table, by="shots", title="", metric="NDCG")
     assert [ax.get_title(loc="left") for ax in ahead.axes] == ["over b", "over c"]
     assert [text.get_text() for text in ahead.axes[0].texts] == ["+.200", "+.400"]
     turned = beliefs.leads(table, by="shots", title="", metric="NDCG", ahead=False)
     assert [text.get_text() for text in turned.axes[1].texts] == ["−.400", "−.100"]
+    assert [text.get_color() for text in turned.axes[1].texts] == [palette.BLUE, palette.GREY]
 
 
 def test_a_posterior_lies_between_a_guess_and_the_answers():
@@ -326,14 +329,35 @@ def test_a_posterior_lies_between_a_guess_and_the_answers():
     assert peaks[1] < peaks[2] < peaks[0]
 
 
-def test_a_verdict_follows_its_table():
+def test_parts_and_effects_are_points_of_which_the_named_stand_out():
+    frame = pd.DataFrame({"part": [0.1, 0.4, -0.2], "effect": [0.0, 0.5, -0.1], "named": [False, True, False]})
+    fig = beliefs.parts_and_effects(frame, title="t")
+    plain, named, equal = fig.axes[0].lines[:3]
+    assert (plain.get_xdata().tolist(), plain.get_ydata().tolist()) == ([0.1, -0.2], [0.0, -0.1])
+    assert (named.get_xdata().tolist(), named.get_ydata().tolist()) == ([0.4], [0.5])
+    assert equal.get_xdata().tolist() == equal.get_ydata().tolist() == [-0.2, 0.5]
+
+
+def test_a_verdict_follows_its_tables():
     rows = [
-        (k, m, v, k == 5 and m == "x", m == "y") for k in (1, 5) for m, v in (("x", 0.3), ("y", 0.1 * k), ("b", 0.4))
+        (k, m, v, k == 5 and m == "x", m == "y", 0.1 * (m == "x") - 0.1 * (m == "y"))
+        for k in (1, 5)
+        for m, v in (("x", 0.3), ("y", 0.1 * k), ("b", 0.4))
     ]
-    table = pd.DataFrame(rows, columns=["ratings", "model", "mean", "better", "worse"]).assign(baseline="b")
-    told = beliefs.verdict(table, "ratings", ("x", "y"))
-    assert "**Y is ahead of x from 5 ratings on**" in told
-    assert "shown to be worse than one of them at 5" in told and "ahead of y at 1, 5." in told
-    told = beliefs.verdict(table.assign(better=False, worse=False), "ratings", ("y", "x"))
-    assert "**X is ahead of y from 1 ratings on**" in told
-    assert "never shown to be worse.**" in told and "ahead of none." in told
+    columns = ["ratings", "model", "mean", "better", "worse", "difference"]
+    table = pd.DataFrame(rows, columns=columns).assign(baseline="b")
+    race = pd.DataFrame({"ratings": [1, 5, 5], "model": ["y", "y", "x"], "difference": [-0.2, 0.2, 0], "better": False})
+    told = beliefs.verdict(table, "ratings", ("x", "y"), race)
+    assert "**Y is on average ahead of x at 5 ratings, shown at none of them.**" in told
+    assert "shown to be worse than one of them at 5.**" in told and "b is shown to be ahead of y at 1, 5." in told
+    assert "Shown to be ahead of it: x at 5. Higher on average, not shown: x at 1." in told
+    calm = table.assign(better=False, worse=False, difference=0.0)
+    told = beliefs.verdict(calm, "ratings", ("x", "y"), race.assign(better=True))
+    assert "ahead of x at 5 ratings, shown at 5.**" in told and told.endswith("is shown to be ahead of none.")
+    assert "never shown to be worse.**" in told
+    assert "**Y is never ahead of x.**" in beliefs.verdict(calm, "ratings", ("x", "y"), race.assign(difference=-0.1))
+
+
+def test_worth_says_where_a_goal_lies_beyond_what_was_tried():
+    assert beliefs.worth([7.2, 4.0, np.inf], [1, 5, 50]) == "7 (median of the folds; 4 to over 50)"
+    assert beliefs.worth([1.0, 1.2], [1, 5]) == "at most 1 in every fold (tried from 1 to 5)"

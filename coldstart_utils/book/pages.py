@@ -1,19 +1,16 @@
-"""What readers without a kernel see: offline HTML pages, navigation, and the tables of the README."""
+"""What is read from notebooks and generated for their readers: navigation, the gallery of the README, RESULTS.md."""
 
 from __future__ import annotations
 
-import html
 import json
-import os
 import re
-from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..ground import ColdstartError, written_aside
+from ..ground import ColdstartError
 from .record import RECORD_MIME
 
-# nbformat and nbconvert take a second or more to import, which `coldstart --help` should not.
+# nbformat takes a second to import, which `coldstart --help` should not.
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
@@ -28,89 +25,8 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 FOLDED = "folded"
+NAVIGATION = "navigation"
 EXECUTION_METADATA = ("execution", "papermill", "ExecuteTime", "collapsed", "scrolled")
-STYLE = """<style>
-main { max-width: 1000px; margin: 0 auto; }
-img { max-width: 100%; height: auto; }
-pre { overflow-x: auto; }
-.jp-RenderedMarkdown .highlight pre { white-space: pre-wrap; font-size: 12px; }
-.jp-RenderedMarkdown pre, details pre { font-family: var(--jp-code-font-family, monospace); font-size: 13px;
-  background: #f5f5f5; padding: 8px; white-space: pre; word-break: normal; }
-.jp-RenderedMarkdown pre code { background: none; padding: 0; white-space: inherit; }
-.jp-OutputArea-child:not(.jp-OutputArea-executeResult) > .jp-OutputPrompt { padding: 0 6px; }
-.jp-OutputArea-output.jp-RenderedMarkdown { padding-left: 5px; }
-.jp-RenderedHTMLCommon table { display: block; overflow-x: auto; }
-math[display="block"] { margin: 12px 0; overflow-x: auto; }
-@media print { .highlight pre, details pre { white-space: pre-wrap !important; } }
-</style>"""
-
-
-def write_html(notebook: NotebookNode, path: Path, root: Path) -> None:
-    """Write an executed notebook as one page that needs no network; `root` is the project, where its images are."""
-    from nbconvert import HTMLExporter
-
-    exporter = HTMLExporter(embed_images=True, mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="")
-    shown, formulas = for_readers(notebook)
-    body, _ = exporter.from_notebook_node(shown, {"metadata": {"name": path.stem, "path": str(root)}})
-    # What is left of scripts renders formulas and diagrams from afar, and neither is there any more.
-    body = re.sub(r"(?s)<script.*?</script>", "", body).replace("</head>", f"{STYLE}</head>", 1)
-    # The exporter's clean-up of Markdown would drop MathML, so that it is put in last; not in the anchor of a heading.
-    body = re.sub(r"FORMULA(\d+)MATHML(?![^<]*>)", lambda token: formulas[int(token[1])], body)
-    # It would also close a block of details before the table in it.
-    body = re.sub(r"<p>DETAILSOPEN(.*?)DETAILSNAMED</p>", r"<details><summary>\1</summary>", body)
-    body = body.replace("<p>DETAILSCLOSE</p>", "</details>")
-    body = with_links(body, path.parent, root)
-    alternatives = iter(picture_texts(shown))
-    body = re.sub('alt="No description[^"]*"', lambda _: f'alt="{html.escape(next(alternatives, ""))}"', body)
-    with written_aside(path) as aside:
-        aside.write_text(body, encoding="utf-8")
-
-
-def for_readers(notebook: NotebookNode) -> tuple[NotebookNode, list[str]]:
-    """Return a copy in which widgets are pictures, answers and folded code are `<details>`, and formulas tokens, and
-    the MathML of these.
-    """
-    notebook, formulas = deepcopy(notebook), []
-    drop_widgets(notebook)
-    notebook.cells = [part for cell in notebook.cells for part in folded(cell)]
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            source = fold_tables(fold_answers(cell.source))
-            cell.source = with_tokens(source, formulas).replace("](../figures/", "](figures/")
-        for output in cell.get("outputs", []):
-            if "text/markdown" in output.get("data", {}):
-                output.data["text/markdown"] = with_tokens(output.data["text/markdown"], formulas)
-    return notebook, formulas
-
-
-def folded(cell: NotebookNode) -> list[NotebookNode]:
-    """Return a cell as it is, or one tagged 'folded' as its output and, below it, its source in a `<details>` block.
-
-    What failed is not folded, so that a reader sees where.
-    """
-    from nbformat.v4 import new_markdown_cell
-
-    failed = any(output.output_type == "error" for output in cell.get("outputs", []))
-    if FOLDED not in cell.metadata.get("tags", []) or failed:
-        return [cell]
-    cell.metadata["transient"] = {"remove_source": True}
-    block = fold_answers(
-        f"<details><summary>The code of this output</summary>\n```python\n{cell.source}\n```\n</details>"
-    )
-    return [cell, new_markdown_cell(block)]
-
-
-def with_links(body: str, folder: Path, root: Path) -> str:
-    """Return HTML whose links to notebooks lead to the pages beside it in `folder`, those to `root` out of it."""
-    up = Path(os.path.relpath(root, folder)).as_posix()
-    return re.sub(r'href="([^":/#]+)\.ipynb', r'href="\1.html', body.replace('href="../', f'href="{up}/'))
-
-
-def picture_texts(notebook: NotebookNode) -> list[str]:
-    """Return what stands for each picture among the outputs where it cannot be seen."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
-    return [o.metadata.get("image/png", {}).get("alt") or o.data.get("text/plain", "") for o in pictures]
 
 
 def drop_widgets(notebook: NotebookNode) -> None:
@@ -120,54 +36,6 @@ def drop_widgets(notebook: NotebookNode) -> None:
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 output.data.pop(WIDGET_MIME, None)
-
-
-def fold_answers(source: str) -> str:
-    """Return Markdown in which the code of a `<details>` block is one line of HTML; a blank line would end it."""
-
-    def fold(match: re.Match[str]) -> str:
-        code = html.escape(match[2].strip()).replace("\n", "&#10;")
-        return f"<details><summary>{match[1]}</summary><pre><code>{code}</code></pre></details>"
-
-    return re.sub(r"(?s)<details><summary>(.*?)</summary>\s*```python\n(.*?)```\s*</details>", fold, source)
-
-
-def fold_tables(source: str) -> str:
-    """Return Markdown with tokens for the begin and end of each `<details>` block that holds Markdown, as a table."""
-    block = r"(?s)<details><summary>([^<]*)</summary>\n\n(.*?)\n\n</details>"
-    return re.sub(block, r"DETAILSOPEN\1DETAILSNAMED\n\n\2\n\nDETAILSCLOSE", source)
-
-
-def with_tokens(source: str, formulas: list[str]) -> str:
-    """Return Markdown with a token for each formula between dollar signs, whose MathML is added to `formulas`.
-
-    Code and escaped dollars are left alone.
-    """
-    from latex2mathml.converter import convert
-
-    code = r"(?P<code>(?s:```.*?```)|`[^`\n]*`|<pre>.*?</pre>|\\\$)"
-    between = r"\$\$(?P<block>(?s:.+?))\$\$|\$(?P<inline>[^$\n]+?)\$"
-
-    def token(match: re.Match[str]) -> str:
-        if match["code"]:
-            return match["code"]
-        kind = "inline" if match["block"] is None else "block"
-        try:
-            formulas.append(convert(_letter_by_letter(match[kind]), display=kind))
-        except Exception:  # a price or a name with a dollar in someone's data is no formula
-            return match[0]
-        return f"FORMULA{len(formulas) - 1}MATHML"
-
-    return re.sub(f"{code}|{between}", token, source)
-
-
-def _letter_by_letter(formula: str) -> str:
-    r"""Return a formula with \mathcal, \mathbb and \mathbf around single letters, for which browsers have signs."""
-
-    def split(match: re.Match[str]) -> str:
-        return "".join(f"\\{match[1]}{{{letter}}}" for letter in match[2] or match[3])
-
-    return re.sub(r"\\(mathcal|mathbb|mathbf)\s*(?:\{(\w+)\}|(\w))", split, formula)
 
 
 def read_record(notebook: NotebookNode) -> dict[str, Any] | None:
@@ -209,7 +77,7 @@ def strip(notebook: NotebookNode) -> None:
             cell.outputs, cell.execution_count = [], None
         for key in EXECUTION_METADATA:
             cell.metadata.pop(key, None)
-        # The tag says it to our pages, the other to JupyterLab.
+        # The tag says it to the book, the other to JupyterLab.
         cell.metadata.pop("jupyter", None)
         if FOLDED in cell.metadata.get("tags", []):
             cell.metadata["jupyter"] = {"source_hidden": True}
@@ -222,10 +90,10 @@ def navigate(notebook: NotebookNode, before: tuple[str, str] | None, after: tupl
     links = [f"[← {before[1]}]({before[0]})"] if before else []
     links += ["[Contents](../README.md)"] + ([f"[{after[1]} →]({after[0]})"] if after else [])
     top, end = (
-        new_markdown_cell(" | ".join(links), id=f"navigation-{place}", metadata={"tags": ["navigation"]})
+        new_markdown_cell(" | ".join(links), id=f"navigation-{place}", metadata={"tags": [NAVIGATION]})
         for place in ("top", "end")
     )
-    body = [cell for cell in notebook.cells if "navigation" not in cell.metadata.get("tags", [])]
+    body = [cell for cell in notebook.cells if NAVIGATION not in cell.metadata.get("tags", [])]
     notebook.cells = [top, *body, end]
 
 
@@ -261,14 +129,20 @@ def generated(root: Path, series: list[Path]) -> dict[Path, str]:
 
 def gallery(chapters: dict[Path, tuple[NotebookNode, str, str]], results: dict[str, dict[str, Any]]) -> str:
     """Return the table of notebooks for the README, in Markdown."""
-    rows = [_row("Notebook", "Question", "Figure", "Seconds", "Claims held"), _row(*["---"] * 5)]
+    rows = [_row("What it finds", "Chapter"), _row(*["---"] * 2)]
     for path, (notebook, title, question) in chapters.items():
         seconds, record = results[path.stem]["seconds"], results[path.stem]["record"]
-        hero = re.search(r"\.\./(figures/[^\s)\"']+\.png)", "\n".join(cell.source for cell in notebook.cells))
-        figure = f'<img src="{hero[1]}" width="280">' if hero else ""
-        link = f"[{title}](notebooks/{path.name})"
-        rows.append(_row(link, question, figure, f"{seconds:.0f}", held_of_all(record)))
+        picture = hero(notebook)
+        shown = f'<img src="{picture}" width="300">' if picture else ""
+        told = f"<sub>{seconds:.0f} s · {held_of_all(record)} claims held</sub>"
+        rows.append(_row(shown, f"**[{title}](notebooks/{path.name})**<br>{question}<br>{told}"))
     return "\n".join(rows)
+
+
+def hero(notebook: NotebookNode) -> str | None:
+    """Return the first picture that a notebook shows, as a path from the project's root, or None."""
+    found = re.search(r"\.\./(figures/[^\s)\"']+\.png)", "\n".join(cell.source for cell in notebook.cells))
+    return found and found[1]
 
 
 def results_page(chapters: dict[Path, tuple[NotebookNode, str, str]], results: dict[str, dict[str, Any]]) -> str:

@@ -15,6 +15,7 @@ from ..measure.phrases import signed
 from ..palette import BLUE, COLOURS, FAINT, GREY, INK, ORANGE, SEQUENTIAL, SKY, STYLE, figure
 
 Array = np.ndarray
+DASHES = (("--", "dashed"), (":", "dotted"), ("-.", "dash-dotted"))
 
 
 def intervals(
@@ -52,16 +53,17 @@ def gains(
 ) -> Figure:  # fmt: skip
     """Return the differences of a `study.compare` table as dots with intervals, the largest first; no baseline row.
 
-    Orange marks the `highlight`; grey those that Holm's correction does not show to differ. `metric` labels the axis,
-    which goes at least from −`reach` to +`reach`, so that figures with the same reach can be compared by eye. Each
-    value of the column `panels` gets axes of its own, on one scale, with the models in the order of the first.
+    Orange marks the `highlight`; grey, also of these, what Holm's correction does not show to differ. `metric` labels
+    the axis, which goes at least from −`reach` to +`reach`, so that figures with the same reach can be compared by
+    eye. Each value of the column `panels` gets axes of its own, on one scale, with the models in the order of the
+    first.
     """
     rows = table[(table["model"] != table["baseline"]) & np.isfinite(table["diff_low"])]
     rows = rows.sort_values("difference", ascending=False, kind="stable") if sort else rows
     if panels:
         rows = pd.concat([rows[rows[panels] == part] for part in dict.fromkeys(table[panels])])
     drawn = rows.assign(mean=rows["difference"], low=rows["diff_low"], high=rows["diff_high"])
-    drawn["unclear"] = ~rows["better"] & ~rows["worse"] & ~rows["model"].isin(highlight)
+    drawn["unclear"] = ~rows["better"] & ~rows["worse"]
     against, unit, n = table["baseline"].iloc[0], table["unit"].iloc[0], table["n"].max()
     xlabel = f"difference in {metric} to “{against}” (95 % interval, {n} {unit}s)"
     xlabel += "\ngrey: not shown to differ after Holm's correction over all rows"
@@ -167,11 +169,13 @@ def lines(
     for name, part in frame.groupby(by, sort=False):
         colour = GREY if name in faded else next(colours)
         # On a long line markers would run together, and dashes with them.
-        dashes = ("--", ":", "-.")[list(faded).index(name) % 3] if name in faded else "-"
+        dashes, style = DASHES[list(faded).index(name) % 3] if name in faded else ("-", "solid")
         ax.plot(part[x], part[y], marker="o" if len(part) <= 30 else "", color=colour, ms=4, ls=dashes)
         if low and high:
             ax.fill_between(part[x], part[low], part[high], color=colour, alpha=0.15, lw=0)
-        ends.append((part[y].iloc[-1], part[y].mean(), name, colour))
+        # Greys are told apart by their dashes.
+        label = f"{name} ({style})" if name in faded and len(faded) > 1 else name
+        ends.append((part[y].iloc[-1], part[y].mean(), label, colour))
     if logx:
         ax.set_xscale("log")
         ticks = sorted(frame[x].unique())

@@ -76,9 +76,9 @@ def record(
     """
     if run.parameters.get("DATASET") == "ml-100k" and not run.quick:
         claims, findings = claims | findings, {}
-    for name, value in (claims | findings).items():
-        if not isinstance(value, bool | np.bool_):
-            raise ColdstartError(f"claim {name!r}: expected True or False, got {value!r}")
+    for name, held in (claims | findings).items():
+        if not isinstance(held, bool | np.bool_):
+            raise ColdstartError(f"claim {name!r}: expected True or False, got {held!r}")
     for name, value in (metrics or {}).items():
         if not math.isfinite(value):
             raise ColdstartError(f"metric {name!r}: expected a finite number, got {value!r}")

@@ -6,20 +6,19 @@ import ast
 import json
 import multiprocessing
 import os
-import re
 import sys
 import time
-from collections.abc import Iterable
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
-from tqdm import tqdm
 
 from ..ground import ColdstartError, written_aside
-from .pages import drop_widgets, read_record, read_results, write_html
+from .pages import drop_widgets, read_record, read_results
+from .progress import Watch, first_run
 
 CELL_TIMEOUT = 1800
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -53,6 +52,11 @@ def find_root(start: Path) -> Path:
     raise ColdstartError(f"{start}: neither here nor in a folder above are there notebooks/ and pyproject.toml")
 
 
+def number_of(path: Path) -> int:
+    """Return the number of a chapter, with which its file's name begins."""
+    return int(path.name.split("_")[0].split(".")[0])
+
+
 def find_notebooks(root: Path, names: Iterable[str] = ()) -> list[Path]:
     """Return the notebooks named by number, stem or path, or the whole series; ColdstartError for an unknown name."""
     series = sorted((root / "notebooks").glob("[0-9]*.ipynb"))
@@ -61,7 +65,7 @@ def find_notebooks(root: Path, names: Iterable[str] = ()) -> list[Path]:
     found: list[Path] = []
     for name in names:
         number = int(name) if name.isdecimal() else None
-        matches = [p for p in series if name in (p.stem, p.name) or number == int(re.match(r"\d+", p.stem)[0])]
+        matches = [p for p in series if name in (p.stem, p.name) or number == number_of(p)]
         if not matches and name.endswith(".ipynb") and Path(name).is_file():
             matches = [Path(name).resolve()]
         if not matches:
@@ -111,35 +115,33 @@ def kernel_environment(jobs: int, figures: Path | None) -> dict[str, str]:
     return environment | {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "TQDM_DISABLE": "1"}
 
 
+def build_folder(root: Path, *, quick: bool, changed: bool) -> Path:
+    """Return where a run writes: what was asked for quickly, or with `changed` parameters, has a folder of its own."""
+    return root / "build" / "quick" if quick else root / "build" / "parameters" if changed else root / "build"
+
+
 def run_series(
     root: Path, paths: list[Path], parameters: dict[str, Any] | None = None, *, quick: bool = False, jobs: int = 2,
     renew_figures: bool = False,
 ) -> list[Result]:  # fmt: skip
-    """Execute notebooks in parallel, write them, their HTML and figures under `build/`, and return a result for each.
+    """Execute notebooks in parallel, write them and their figures under `build/`, and return a result for each.
 
     `renew_figures` draws into the project's `figures/` instead, which is under version control.
     A notebook that fails is told on stderr and the others go on. Raises ColdstartError for an unknown parameter.
     """
     given = (parameters or {}) | ({"QUICK": True} if quick else {})
-    # What was asked for with other parameters must not stand where the default pages are looked for.
-    build = root / "build" / "quick" if quick else root / "build" / "parameters" if parameters else root / "build"
+    build = build_folder(root, quick=quick, changed=bool(parameters))
     figures = None if quick else root / "figures" if renew_figures else build / "figures"
     tasks = list(zip(paths, assign_parameters(paths, given)))
     jobs = max(1, min(jobs, len(paths), os.cpu_count() or 1))
+    context = multiprocessing.get_context("spawn")
+    # For each task the cells begun so far: plain numbers without a lock, which a worker that is killed cannot hold.
+    begun = context.Array("i", len(tasks), lock=False)
     # Processes, not threads: papermill changes the working folder, and an interrupt must reach every kernel.
-    pool = ProcessPoolExecutor(
-        jobs, multiprocessing.get_context("spawn"), _prepare_worker, (kernel_environment(jobs, figures),)
-    )
-    futures = {pool.submit(_execute, path, build, own): path.stem for path, own in tasks}
+    pool = ProcessPoolExecutor(jobs, context, _prepare_worker, (kernel_environment(jobs, figures), begun))
+    futures = {pool.submit(_execute, path, build, own, n): path.stem for n, (path, own) in enumerate(tasks)}
     try:
-        with tqdm(total=len(futures), unit="notebook", desc="notebooks") as bar:
-            for future in as_completed(futures):
-                result = _outcome(future, futures[future])
-                if result.error:
-                    bar.clear()
-                    typer.echo(result.error, err=True)
-                bar.set_postfix_str(result.notebook, refresh=False)
-                bar.update()
+        _watch(futures, begun, Watch(_count_cells(paths), _seconds_of(root)))
     except KeyboardInterrupt:
         for worker in multiprocessing.active_children():
             worker.kill()
@@ -149,6 +151,32 @@ def run_series(
     return [_outcome(future, name) for future, name in futures.items()]
 
 
+def _count_cells(paths: list[Path]) -> dict[str, int]:
+    cells = {path.stem: json.loads(path.read_text(encoding="utf-8"))["cells"] for path in paths}
+    return {name: sum(cell["cell_type"] == "code" for cell in found) for name, found in cells.items()}
+
+
+def _seconds_of(root: Path) -> dict[str, float]:
+    return {name: result["seconds"] for name, result in read_results(root).items()}
+
+
+def _watch(futures: dict[Future[Result], str], begun: Sequence[int], watch: Watch) -> None:
+    """Show how far the notebooks are until all have ended, and tell on stderr what stopped one."""
+    pending = set(futures)
+    with watch:
+        if sentence := first_run():
+            typer.echo(sentence, err=True)
+        while pending:
+            ended, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+            for name, cell in zip(futures.values(), begun):
+                watch.begin(name, cell)
+            for future in ended:
+                result = _outcome(future, futures[future])
+                watch.end(result.notebook, result.seconds)
+                if result.error:
+                    typer.echo(result.error, err=True)
+
+
 def _outcome(future: Future[Result], name: str) -> Result:
     try:
         return future.result()
@@ -156,23 +184,32 @@ def _outcome(future: Future[Result], name: str) -> Result:
         return Result(name, 0.0, error=f"{name}: the process that ran it, or one beside it, was killed; run it again")
 
 
-def _prepare_worker(environment: dict[str, str]) -> None:
+# In a worker: what it shares with the process that watches.
+_BEGUN: Any = None
+
+
+def _prepare_worker(environment: dict[str, str], begun: Any) -> None:
+    global _BEGUN
     import logging
     import warnings
 
+    _BEGUN = begun
     os.environ.clear()
     os.environ.update(environment)
     logging.disable(logging.WARNING)
     warnings.filterwarnings("ignore", module="papermill")  # it dislikes the suffix of a file written aside
 
 
-def _execute(source: Path, build: Path, parameters: dict[str, Any]) -> Result:
+def _begin(place: int) -> None:
+    _BEGUN[place] += 1
+
+
+def _execute(source: Path, build: Path, parameters: dict[str, Any], place: int) -> Result:
     import nbformat
     from papermill import PapermillExecutionError, execute_notebook
     from traitlets.config import Config
 
     name, error, executed = source.stem, None, build / "notebooks" / source.name
-    begun: list[int] = []
     started = time.perf_counter()
     try:
         with written_aside(executed) as aside:
@@ -188,20 +225,19 @@ def _execute(source: Path, build: Path, parameters: dict[str, Any]) -> Result:
                     execution_timeout=CELL_TIMEOUT,
                     config=Config({"KernelManager": {"transport_encryption": "auto"}}),
                     extra_arguments=["--log-level=CRITICAL"],
-                    on_cell_execute=lambda cell, cell_index: begun.append(cell_index),
+                    on_cell_execute=lambda cell, cell_index: _begin(place),
                 )
             except PapermillExecutionError as failure:
                 # Caught inside: papermill has written the notebook as far as it got, which is worth keeping.
                 expected = failure.ename == ColdstartError.__name__
                 told = failure.evalue if expected else "\n".join(["", *failure.traceback])
-                error = f"{name}, cell {len(begun)}: {told}"
+                error = f"{name}, cell {_BEGUN[place]}: {told}"
         seconds = time.perf_counter() - started
         notebook = nbformat.read(executed, as_version=4)
         drop_widgets(notebook)
         nbformat.write(notebook, executed)
-        write_html(notebook, build / "html" / f"{name}.html", source.parent.parent)
     except Exception as failure:  # the kernel died, a cell took too long: one notebook's trouble, not the series'
-        return Result(name, time.perf_counter() - started, error=f"{name}, cell {len(begun)}: {failure}")
+        return Result(name, time.perf_counter() - started, error=f"{name}, cell {_BEGUN[place]}: {failure}")
     return Result(name, seconds, read_record(notebook), error)
 
 

@@ -25,7 +25,9 @@ def read_atomic(folder: Path) -> Dataset:
 
     Raises ColdstartError for a missing file or column, a wrong type, duplicate or dangling ids, a NaN rating.
     """
-    inter_path = _only_file(folder, "inter", required=True)
+    inter_path = _only_file(folder, "inter")
+    if inter_path is None:
+        raise ColdstartError(f"{folder}: expected a file that ends in .inter, found none")
     paths = {kind: _only_file(folder, kind) for kind in ("item", "user", "kg", "link")}
     inter = read_table(inter_path, ("user_id", "item_id"))
     items = _entities(paths["item"], "item_id", inter)
@@ -76,8 +78,8 @@ def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
     try:
         lines = path.read_bytes().decode("utf-8-sig").rstrip("\r\n").split("\n")
     except UnicodeDecodeError as error:
-        line, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
-        raise ColdstartError(f"{path}, line {line}: expected UTF-8, found the byte {byte:#04x}") from None
+        place, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
+        raise ColdstartError(f"{path}, line {place}: expected UTF-8, found the byte {byte:#04x}") from None
     header = lines[0].rstrip("\r").split("\t")
     if not lines[0].strip():
         raise ColdstartError(f"{path}: the file is empty; expected a header such as 'user_id:token\\titem_id:token'")
@@ -128,12 +130,10 @@ def _refuse_nan(column: pd.Series, path: Path, name: str) -> None:
         )
 
 
-def _only_file(folder: Path, kind: str, *, required: bool = False) -> Path | None:
+def _only_file(folder: Path, kind: str) -> Path | None:
     found = sorted(folder.glob(f"*.{kind}"))
     if len(found) > 1:
         raise ColdstartError(f"{folder}: expected one .{kind} file, found {', '.join(f.name for f in found)}")
-    if required and not found:
-        raise ColdstartError(f"{folder}: expected a file that ends in .{kind}, found none")
     return found[0] if found else None
 
 

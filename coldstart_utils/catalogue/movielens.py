@@ -23,7 +23,11 @@ def package_table(name: str) -> pd.DataFrame:
     return pd.read_csv(package_file(f"{name}.tsv"), sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
 
 
-def _mend_ml100k(dataset: Dataset, mend_graph: bool) -> Dataset:
+def mend_ml100k(dataset: Dataset, mend_graph: bool) -> Dataset:
+    """Return MovieLens-100K with its known faults mended, and what was done in its notes.
+
+    Names and years that are none become empty; with `mend_graph` the links lead to the facts of the right films.
+    """
     items = dataset.items.copy()
     unknown = items["item_id"] == "267"
     items.loc[unknown, ["title", "year", "genres"]] = ""
@@ -95,16 +99,17 @@ def download_ml100k(folder: Path, url: str = GROUPLENS_URL, checksum: str = GROU
 
 
 def _convert_grouplens(archive: Path, folder: Path) -> None:
-    genres = "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy Film-Noir Horror"
-    genres = (genres + " Musical Mystery Romance Sci-Fi Thriller War Western").split()
+    names = "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy Film-Noir Horror"
+    genres = (names + " Musical Mystery Romance Sci-Fi Thriller War Western").split()
     with zipfile.ZipFile(archive) as z:
         text = {name: z.read(f"ml-100k/u.{name}").decode("latin-1").splitlines() for name in ("data", "item", "user")}
     item_lines = ["item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq"]
     for line in text["item"]:
         fields = line.split("|")
-        title, year = re.fullmatch(r"(.*?)\s*(?:\((\d{4})\))?\s*", fields[1]).groups()
+        year = re.search(r"\((\d{4})\)\s*$", fields[1])
+        title = fields[1][: year.start()].strip() if year else fields[1].strip()
         flags = " ".join(genre for genre, flag in zip(genres, fields[5:]) if flag == "1")
-        item_lines.append(f"{fields[0]}\t{title}\t{year or ''}\t{flags}")
+        item_lines.append(f"{fields[0]}\t{title}\t{year[1] if year else ''}\t{flags}")
     user_lines = ["user_id:token\tage:token\tgender:token\toccupation:token\tzip_code:token"]
     user_lines += [line.replace("|", "\t") for line in text["user"]]
     inter_lines = ["user_id:token\titem_id:token\trating:float\ttimestamp:float", *text["data"]]

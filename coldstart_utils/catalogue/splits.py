@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -86,7 +87,7 @@ def _reveal(matrix: sparse.csr_matrix, k: int | Array, rng: np.random.Generator)
     return _keep(matrix, mask)
 
 
-def _split(kind: str, seed: int, train, test, candidates, support=None) -> Split:
+def _split(kind: str, seed: int, train: Any, test: Any, candidates: Array, support: Any = None) -> Split:
     train, test = sparse.csr_matrix(train), sparse.csr_matrix(test)
     if not train.nnz or not test.nnz:
         raise ColdstartError(f"split {kind}: nothing is left to {'ask for' if train.nnz else 'learn from'}")

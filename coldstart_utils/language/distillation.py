@@ -1,4 +1,4 @@
-"""Distillation: what a large model says, hides and finds alike, as targets for a small one."""
+"""Distillation: what a large model says and what it finds alike, as targets for a small one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from ..models.content import unit_rows
 from ..models.least_squares import ridge
 from .encoders import TextEncoder, export_onnx, onnx_forward
 from .finetuning import Loss
-from .towers import ItemTower, bridge_loss
+from .towers import ItemTower
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.nn import Module
 
 Array = np.ndarray
 
@@ -61,19 +60,6 @@ def kernel_loss(Z: Tensor, taught: Tensor) -> Tensor:
     return ((Z @ Z.T - K) ** 2).mean() / K.var(correction=0)
 
 
-def hidden_loss(states: Sequence[Tensor], taught: Sequence[Tensor], project: Sequence[Module]) -> Tensor:
-    """Return the mean squared error of projected hidden states [tokens, d], as a share of the teacher's variance.
-
-    One entry per matched layer, one projection each (FitNets, Romero et al. 2015; TinyBERT, Jiao et al. 2020). Raises
-    ColdstartError unless there are as many of each.
-    """
-    if not len(states) == len(taught) == len(project) > 0:
-        counts = f"{len(states)}, {len(taught)} and {len(project)}"
-        raise ColdstartError(f"hidden_loss: expected states, targets and projections in pairs, got {counts}")
-    parts = [((own(h) - t) ** 2).mean() / t.var(correction=0) for h, t, own in zip(states, taught, project)]
-    return sum(parts[1:], parts[0]) / len(parts)
-
-
 # --- A student of few layers ------------------------------------------------------------------------------------------
 
 
@@ -103,20 +89,6 @@ def shallow(encoder: TextEncoder, layers: Sequence[int]) -> TextEncoder:
     return around(encoder, model)
 
 
-def matched(tower: ItemTower, pairs: Sequence[tuple[int, int]]) -> tuple[list[int], list[Tensor], Module]:
-    """Return what `student_loss` takes as `hidden`: for `pairs` (layer of the student, layer of the teacher) the
-    former, the states of the teacher's `tower` over its catalogue, and linear maps that start as the identity."""
-    import torch
-
-    with torch.no_grad():
-        states = tower.traced(np.arange(len(tower.lengths)), [layer for _, layer in pairs])[1]
-    maps = torch.nn.ModuleList([torch.nn.Linear(own.shape[1], own.shape[1]) for own in states])
-    for own in maps:
-        torch.nn.init.eye_(own.weight)
-        torch.nn.init.zeros_(own.bias)
-    return [layer for layer, _ in pairs], states, maps
-
-
 def deployed(encoder: TextEncoder, folder: Path) -> dict[str, TextEncoder]:
     """Write the model of `encoder` to `folder` as ONNX.onnx and int8.onnx, and return encoders 'ONNX' and 'int8' that
     run them (extra `[onnx]`).
@@ -140,34 +112,15 @@ def deployed(encoder: TextEncoder, folder: Path) -> dict[str, TextEncoder]:
     return found
 
 
-def student_loss(
-    student: ItemTower,
-    taught: Array,
-    targets: Array,
-    *,
-    alpha: float,
-    hidden: tuple[Sequence[int], Sequence[Tensor], Sequence[Module]] | None = None,
-) -> Loss:
-    """Return the loss of a batch of rows: α·`kernel_loss` to the teacher + (1 − α)·`bridge_loss` (+ `hidden_loss`).
-
-    `taught` [items, any] are the teacher's vectors, `targets` [items, t] what collaboration says. `hidden` is as of
-    `matched`.
-    """
+def student_loss(student: ItemTower, taught: Array) -> Loss:
+    """Return the loss of a batch of rows: `kernel_loss` of their vectors to the teacher's, `taught` [items, any]."""
     import torch
 
     teacher = torch.as_tensor(taught, dtype=torch.float32)
-    ends = np.cumsum(student.lengths)
-    begins = ends - student.lengths
 
     def loss(rows: Array) -> Tensor:
-        Z, states = student.traced(rows, hidden[0] if hidden else ())
-        value = alpha * kernel_loss(Z, teacher[rows].to(Z.device))
-        if alpha < 1:
-            value = value + (1 - alpha) * bridge_loss(lambda _: Z, targets)(rows)
-        if hidden:
-            tokens = np.concatenate([np.arange(begins[row], ends[row]) for row in rows])
-            value = value + hidden_loss(states, [all_[tokens] for all_ in hidden[1]], hidden[2])
-        return value
+        Z = student.encode(rows)
+        return kernel_loss(Z, teacher[rows].to(Z.device))
 
     return loss
 

@@ -36,15 +36,15 @@ class RecommendationDataset:
     def __init__(
         self,
         texts: Sequence[str] | Sequence[tuple[str, str]],
-        labels: Sequence[int],
+        labels: Sequence[int] | np.ndarray,
         tokenizer: Any,
         max_len: int = 128,
     ) -> None:
-        texts, labels = list(texts), np.asarray(labels)
-        if len(texts) != len(labels):
-            raise ColdstartError(f"labels: expected one for each of {len(texts)} texts, got {len(labels)}")
-        empty = [n for n, text in enumerate(texts) if not all(part.strip() for part in np.atleast_1d(text))]
-        if empty or not texts:
+        rows, labels = [np.atleast_1d(text).tolist() for text in texts], np.asarray(labels)
+        if len(rows) != len(labels):
+            raise ColdstartError(f"labels: expected one for each of {len(rows)} texts, got {len(labels)}")
+        empty = [n for n, row in enumerate(rows) if not all(part.strip() for part in row)]
+        if empty or not rows:
             raise ColdstartError(
                 f"texts: expected words in each, found none in {f'text {empty[0]}' if empty else 'all'}"
             )
@@ -56,8 +56,7 @@ class RecommendationDataset:
                 f"labels: expected both 0 and 1, found only {labels[0]}: there is nothing to tell apart"
             )
         self.tokenizer, self.labels = tokenizer, labels.astype(np.int64)
-        pairs = [np.atleast_1d(text).tolist() for text in texts]
-        columns = [list(column) for column in zip(*pairs)]
+        columns = [list(column) for column in zip(*rows)]
         self.tokens = tokenizer(*columns, truncation=True, max_length=max_len)["input_ids"]
 
     def __len__(self) -> int:
@@ -73,10 +72,13 @@ class RecommendationDataset:
 
         tokens = [example["input_ids"] for example in examples]
         labels = torch.tensor([example["labels"] for example in examples])
-        return _padded(tokens, self.tokenizer.pad_token_id) | {"labels": labels}
+        return padded(tokens, self.tokenizer.pad_token_id) | {"labels": labels}
 
 
-def _padded(tokens: Sequence[Sequence[int]], padding: int | None) -> dict[str, Tensor]:
+def padded(tokens: Sequence[Sequence[int]], padding: int | None) -> dict[str, Tensor]:
+    """Return `input_ids` and `attention_mask` [texts, longest] of token ids of any lengths, filled up with `padding`
+    (0 for None).
+    """
     import torch
 
     lengths = torch.tensor([len(ids) for ids in tokens])

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..ground import ColdstartError
 from .encoders import TextEncoder, pool
-from .finetuning import Loss, _padded
+from .finetuning import Loss, padded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,8 +58,8 @@ class ItemTower:
         self._below: list[Tensor] = [torch.empty(0)] * len(tokens)
         with torch.no_grad():
             for rows in self._chunks(np.arange(len(tokens))):
-                ids = _padded([tokens[row] for row in rows], encoder.tokenizer.pad_token_id)["input_ids"]
-                below = self._through(layers[:frozen], self.model.embeddings(ids.to(self.model.device)), rows)[-1]
+                ids = padded([tokens[row] for row in rows], encoder.tokenizer.pad_token_id)["input_ids"]
+                below = self._through(layers[:frozen], self.model.embeddings(ids.to(self.model.device)), rows)
                 for row, own in zip(rows, below):
                     self._below[row] = own[: self.lengths[row]].clone()
 
@@ -91,42 +91,25 @@ class ItemTower:
         lengths = torch.tensor(self.lengths[rows], device=self.model.device)
         return torch.arange(int(lengths.max()), device=self.model.device) < lengths[:, None]
 
-    def _through(self, layers: Iterable[Any], hidden: Tensor, rows: Array) -> list[Tensor]:
+    def _through(self, layers: Iterable[Any], hidden: Tensor, rows: Array) -> Tensor:
         import torch
 
         penalty = (~self._mask(rows))[:, None, None] * torch.finfo(hidden.dtype).min
-        states = [hidden]
         for layer in layers:
-            states.append(layer(states[-1], penalty))
-        return states
+            hidden = layer(hidden, penalty)
+        return hidden
 
     def encode(self, rows: Array) -> Tensor:
         """Return the vectors of `rows` [len(rows), d], of unit length, through which gradients flow."""
-        return self.traced(rows, ())[0]
-
-    def traced(self, rows: Array, layers: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
-        """Return the vectors of `rows` [n, d] and, per layer, the states of all their tokens [tokens, d], row by row.
-
-        Raises ColdstartError for a layer that is frozen or not there: frozen layers run once, when the tower is built.
-        """
         import torch
         from torch.nn.utils.rnn import pad_sequence
 
-        depth = len(self.model.encoder.layer)
-        first = depth - len(self._upper)
-        if not set(layers) <= set(range(first, depth)):
-            raise ColdstartError(f"layers: expected some of {first} to {depth - 1}, got {list(layers)}")
-        rows = np.arange(len(self.lengths))[rows]
-        vectors, found = [], [[] for _ in layers]
+        rows, vectors = np.arange(len(self.lengths))[rows], []
         for part in self._chunks(rows):
             below = pad_sequence([self._below[row] for row in part], batch_first=True)
-            states = self._through(self._upper, below, part)
-            vectors.append(pool(states[-1], self._mask(part), self.pooling))
-            for layer, texts in zip(layers, found):
-                texts += [own[:n] for own, n in zip(states[layer - first + 1], self.lengths[part])]
+            vectors.append(pool(self._through(self._upper, below, part), self._mask(part), self.pooling))
         place = np.argsort(np.argsort(-self.lengths[rows], kind="stable"), kind="stable").tolist()
-        Z = torch.nn.functional.normalize(torch.cat(vectors).float()[place])
-        return Z, [torch.cat([texts[n] for n in place]) for texts in found]
+        return torch.nn.functional.normalize(torch.cat(vectors).float()[place])
 
     def vectors(self) -> Array:
         """Return the vectors of the whole catalogue, float32 [items, d]."""

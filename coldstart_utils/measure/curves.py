@@ -1,4 +1,4 @@
-"""Comparisons along a curve, such as the number of ratings that are known: one table for every point."""
+"""Comparisons that must hold in several units, and along a curve such as the number of ratings that are known."""
 
 from __future__ import annotations
 
@@ -8,25 +8,44 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .study import compare
+from .study import answered, compare, worded
 
 Array = np.ndarray
 
 
-def compare_by(
-    results: pd.DataFrame, by: str, baseline: str, *, metric: str = "ndcg", units: Sequence[str] = ("fold",)
+def compare_in(
+    results: pd.DataFrame, baseline: str, *, metric: str = "ndcg", units: Sequence[str] = ("fold", "user")
 ) -> pd.DataFrame:
-    """Return `compare` for each value of the column `by`, one table below the other, with that column.
+    """Return `study.compare` for a claim that has to hold in several `units`, such as over folds and over users.
 
-    Intervals are those of the first of the `units`; `better` and `worse` must hold in all of them, and `told` says
-    where neither does.
+    Intervals are those of the first unit; `better`, `worse` and `answer` need all of them, and `told` says where
+    neither is shown.
     """
-    parts = []
-    for value, rows in results.groupby(by, sort=False):
-        tables = [compare(rows, baseline, metric=metric, unit=unit) for unit in units]
-        ticks = {tick: np.all([table[tick] for table in tables], axis=0) for tick in ("better", "worse")}
-        parts.append(tables[0].assign(**ticks, **{by: value}))
-    table = pd.concat(parts)
+    return _agreed([compare(results, baseline, metric=metric, unit=unit) for unit in units])
+
+
+def compare_by(
+    results: pd.DataFrame, by: str, baseline: str, *, metric: str = "ndcg", units: Sequence[str] = ("fold",),
+    together: bool = False,
+) -> pd.DataFrame:  # fmt: skip
+    """Return `compare_in` for each value of the column `by`, one table below the other, with that column.
+
+    Holm's correction is over the rows of a value, or, if `together`, over those of all values.
+    """
+    tables = []
+    for unit in units:
+        parts = dict(list(results.groupby(by, sort=False)))
+        each = [
+            compare(rows, baseline, metric=metric, unit=unit).assign(**{by: value}) for value, rows in parts.items()
+        ]
+        tables.append(answered(pd.concat(each)) if together else pd.concat(each))
+    return _agreed(tables)
+
+
+def _agreed(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the first of `compare` tables of several units, with the ticks that all of them share."""
+    ticks = {tick: np.all([table[tick] for table in tables], axis=0) for tick in ("better", "worse")}
+    table = worded(tables[0].assign(**ticks))
     unclear = ~table["better"] & ~table["worse"] & (table["model"] != table["baseline"])
     return table.assign(told=table["told"] + np.where(unclear, ", not shown", ""))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..catalogue.splits import Split
+from .curves import compare_by
 from .ranking import Scorer, evaluate, exposure
 from .study import Fold, compare
 
@@ -95,17 +96,10 @@ def loss_at(swept: pd.DataFrame, dials: pd.Series, *, metric: str = "ndcg") -> p
 
 
 def by_band(results: pd.DataFrame, baseline: str, bands: Iterable[str]) -> pd.DataFrame:
-    """Return the `study.compare` tables of recall in each of the `bands`, one below the other, with a column `band`.
-
-    Means and intervals are over folds; `better` and `worse` need to be shown over users too.
-    """
-    tables = []
-    for band in bands:
-        table, users = (compare(results, baseline, metric=f"recall {band}", unit=unit) for unit in ("fold", "user"))
-        for sign in ("better", "worse"):
-            table[sign] &= users[sign]
-        tables.append(table.assign(band=band))
-    return pd.concat(tables)
+    """Return `curves.compare_by` of recall in each of the `bands`, with a column `band`: shown over folds and users."""
+    rows, columns = ["model", "fold", "user"], {f"recall {band}": band for band in bands}
+    long = results[[*rows, *columns]].rename(columns=columns).melt(rows, var_name="band", value_name="recall")
+    return compare_by(long, "band", baseline, metric="recall", units=("fold", "user"))
 
 
 def _first_crossing(means: pd.Series, loss: float) -> float:

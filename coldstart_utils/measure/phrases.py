@@ -25,6 +25,33 @@ def shown(table: pd.DataFrame) -> str:
     return "; ".join(parts) or "none is shown to differ"
 
 
+def answers(table: pd.DataFrame) -> str:
+    """Return a `study.questions` table as a list in Markdown: question, answer, difference.
+
+    Where the interval alone would show what Holm's correction over the questions does not, it says who is ahead.
+    """
+    lines = []
+    for question, row in table.iterrows():
+        text = f"- {capital(question)}{'' if question.endswith('?') else ':'} **{row.answer}**, {row.told}"
+        if row.answer == "Not shown" and row.diff_low * row.diff_high > 0:
+            leader, folds = (row.model, row.ahead) if row.difference > 0 else (row.baseline, row.n - row.ahead)
+            where = f"in {folds} of {row.n} folds" if row.unit == "fold" else "on average"
+            text += f": *{leader}* is ahead {where}, but not clearly enough for {len(table)} questions at once"
+        lines.append(f"{text}.")
+    return "\n".join(lines)
+
+
+def marked(table: pd.DataFrame) -> pd.Series:
+    """Return the differences of a `compare` table as text, each with its answer: '+.012 (+.010 to +.015), shown'."""
+    words = {"Yes": "shown", "No, the reverse": "shown to be worse", "Not shown": "not shown"}
+    return table["told"] + ", " + table["answer"].map(words)
+
+
+def capital(text: str) -> str:
+    """Return a text with its first letter in upper case and all others as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def signed(number: float, digits: int = 3) -> str:
     """Return a number with its sign and without a zero before the point, '+.012', and '.000' for none."""
     text = f"{abs(number):.{digits}f}"

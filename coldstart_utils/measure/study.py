@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from scipy import sparse, stats
+from scipy import sparse
 from tqdm import tqdm
 
 from ..catalogue.splits import (
@@ -25,6 +24,7 @@ from ..catalogue.splits import (
     warm_parts,
 )
 from ..ground import ColdstartError
+from .intervals import estimate, holm
 from .phrases import told
 from .ranking import Scorer, evaluate
 
@@ -273,12 +273,13 @@ def compare(
     rows = []
     for model in models:
         pair = _paired(results, means, baseline, model, metric, unit)
-        of_mean = _estimate(pair[model].to_numpy(), unit, extra)
-        of_gain = _estimate((pair[model] - pair[baseline]).to_numpy(), unit, extra)
+        resampled = unit == "user"
+        of_mean = estimate(pair[model].to_numpy(), resampled=resampled, extra=extra)
+        of_gain = estimate((pair[model] - pair[baseline]).to_numpy(), resampled=resampled, extra=extra)
         rows.append((model, metric, *of_mean[:3], baseline, *of_gain, len(pair), unit))
     columns = ["model", "metric", "mean", "low", "high", "baseline", "difference", "diff_low", "diff_high", "p", "n"]
     table = pd.DataFrame(rows, columns=[*columns, "unit"], index=models)
-    table = _answered(table, (table.index != baseline))
+    table = answered(table)
     table["told"] = [told(row.difference, row.diff_low, row.diff_high) for row in table.itertuples()]
     return table
 
@@ -289,24 +290,41 @@ def questions(
     """Return the row of `compare` for each question (name → model, baseline), Holm's correction over the questions.
 
     For questions that were asked before the results were seen; those about models that did not run are left out.
+    A further column `ahead` counts the folds in which the model has the higher mean.
     """
     ran = set(results["model"])
     rows = {}
     for question, (model, baseline) in pairs.items():
         if {model, baseline} <= ran:
             both = results[results["model"].isin([model, baseline])]
-            rows[question] = compare(both, baseline, metric=metric, unit=unit).loc[model]
+            means = both.groupby(["fold", "model"])[metric].mean().unstack()
+            row = compare(both, baseline, metric=metric, unit=unit).loc[model]
+            rows[question] = pd.concat([row, pd.Series({"ahead": int((means[model] > means[baseline]).sum())})])
     table = pd.DataFrame(rows).T.infer_objects()
-    return _answered(table, np.ones(len(table), bool)) if rows else table
+    return answered(table) if rows else table
 
 
-def _answered(table: pd.DataFrame, asked: Array) -> pd.DataFrame:
-    """Return the table with `better`, `worse` and `answer`, Holm's correction over the rows that are `asked`."""
-    shown = np.zeros(len(table), bool)
-    shown[asked] = holm(table["p"].to_numpy(float)[asked]) < 0.05
-    table["better"], table["worse"] = shown & (table["difference"] > 0), shown & (table["difference"] < 0)
-    table["answer"] = np.select([table["better"], table["worse"]], ["Yes", "No, the reverse"], "Not shown")
-    return table
+def corrected(table: pd.DataFrame) -> pd.Series:
+    """Return the p-value of each row of a `compare` table after Holm's correction over all of them, 1 for a baseline's
+    own.
+    """
+    asked, p = (table["model"] != table["baseline"]).to_numpy(), np.ones(len(table))
+    p[asked] = holm(table["p"].to_numpy(float)[asked])
+    return pd.Series(p, table.index)
+
+
+def answered(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a `compare` table with `better`, `worse` and `answer`: shown at 5 % after Holm's correction over its
+    rows.
+    """
+    shown, difference = (corrected(table) < 0.05).to_numpy(), table["difference"].to_numpy(float)
+    return worded(table.assign(better=shown & (difference > 0), worse=shown & (difference < 0)))
+
+
+def worded(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a `compare` table with the `answer` that its `better` and `worse` give."""
+    answer = np.select([table["better"], table["worse"]], ["Yes", "No, the reverse"], "Not shown")
+    return table.assign(answer=answer)
 
 
 def _paired(
@@ -319,31 +337,3 @@ def _paired(
         return means[list(dict.fromkeys([model, baseline]))].dropna()
     shared = both[both["fold"].isin(ran[model] & ran[baseline])]
     return shared.groupby([unit, "model"], sort=False)[metric].mean().unstack().dropna()
-
-
-def _estimate(values: Array, unit: str, extra: float) -> tuple[float, float, float, float]:
-    """Return mean, lower and upper end of its 95 % interval, and the p-value of zero."""
-    n, mean = len(values), float(values.mean())
-    if n < 2:
-        return mean, -np.inf, np.inf, 1.0
-    error = float(values.std(ddof=1)) * np.sqrt(1 / n + extra)
-    p = float(2 * stats.t.sf(abs(mean) / error, n - 1)) if error else float(mean == 0)
-    if unit == "user":
-        low, high = np.percentile(_resampling(n) @ values, [2.5, 97.5])
-    else:
-        half = float(stats.t.ppf(0.975, n - 1)) * error
-        low, high = mean - half, mean + half
-    return mean, float(low), float(high), p
-
-
-@lru_cache(maxsize=4)
-def _resampling(n: int, draws: int = 4000) -> Array:
-    return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=draws) / n
-
-
-def holm(p: Array) -> Array:
-    """Return the p-values [m] of m tests adjusted so that one false claim among them stays at its level (Holm 1979)."""
-    order = np.argsort(p)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(np.sort(p) * np.arange(len(p), 0, -1)))
-    return adjusted

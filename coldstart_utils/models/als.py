@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from ..ground import ColdstartError
-from .least_squares import _positive, solve_rows
+from .least_squares import check_positive, solve_rows
 
 Array = np.ndarray
 
@@ -58,8 +58,8 @@ def als_implicit(
     `solver` is 'exact', or 'cg': two conjugate-gradient steps a row, compiled (extra `[fast]`, Takács et al. 2011). A
     row without an interaction gets zeros. Raises ColdstartError for a bad rank, reg, solver, or negative feedback.
     """
-    _positive(reg)
-    _positive(alpha, "alpha")
+    check_positive(reg)
+    check_positive(alpha, "alpha")
     _check(X, rank, solver)
     if X.nnz and X.data.min() < 0:
         raise ColdstartError("als_implicit: expected feedback of 0 or more, found a negative value")
@@ -107,8 +107,8 @@ def fold_in(X: sparse.csr_matrix, V: Array, *, reg: float, alpha: float = 1.0, p
     `recalculate_user` (implicit) or `new_user_embedding` (LensKit). Raises ColdstartError for a bad reg, shapes that do
     not fit, or interactions that are negative or not finite.
     """
-    _positive(reg)
-    _positive(alpha, "alpha")
+    check_positive(reg)
+    check_positive(alpha, "alpha")
     if X.shape[1] != len(V):
         raise ColdstartError(f"fold_in: expected interactions with {len(V)} items, got {X.shape[1]} columns")
     X = sparse.csr_matrix(X, dtype=V.dtype, copy=True)
@@ -155,7 +155,7 @@ def als_explicit(
     First the biases (mean, then items, then users, each damped by `bias_reg` ratings; Koren 2009), then factors of
     what they leave: Σ_known (r − u·v)² + reg·(Σ n_u‖u‖² + Σ n_i‖v‖²), weighted by degree (ALS-WR, Zhou et al. 2008).
     """
-    _positive(reg)
+    check_positive(reg)
     _check(R, rank, "exact")
     mean, user_bias, item_bias = damped_biases(R, bias_reg)
     rest = R.tocoo()

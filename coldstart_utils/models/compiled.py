@@ -31,7 +31,7 @@ def implicit_cg(
 
 
 @numba.njit(fastmath=True, cache=True)
-def _descend(indptr, indices, weight, start, Z, steps):
+def _descend(indptr: Array, indices: Array, weight: Array, start: Array, Z: Array, steps: int) -> Array:
     result = np.zeros_like(start)
     for row in range(len(start)):
         begin, end = indptr[row], indptr[row + 1]

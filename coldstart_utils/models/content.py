@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 from scipy import linalg, sparse
 
 from ..ground import ColdstartError
-from .least_squares import _dense, _positive, kernel_ridge
+from .least_squares import check_positive, dense, kernel_ridge
 
 Array = np.ndarray
 Matrix = Any  # a NumPy array or a SciPy sparse matrix
@@ -34,7 +35,7 @@ def content_kernel(blocks: Sequence[Matrix], weights: Sequence[float] | None = N
     weights = [1.0] * len(blocks) if weights is None else list(weights)
     if len(weights) != len(blocks) or not all(0 <= weight < np.inf for weight in weights):
         raise ColdstartError(f"content_kernel: expected {len(blocks)} weights of 0 or more, got {weights}")
-    return sum(w * _dense(unit @ unit.T) for w, unit in zip(weights, map(unit_rows, blocks)))
+    return reduce(np.add, (w * dense(unit @ unit.T) for w, unit in zip(weights, map(unit_rows, blocks))))
 
 
 def product_kernel(K: Array, spread: float = 1.0) -> Array:
@@ -44,9 +45,9 @@ def product_kernel(K: Array, spread: float = 1.0) -> Array:
     (Shawe-Taylor & Cristianini 2004, ch. 3); the wider the spread, the nearer to the sum. Raises ColdstartError if K
     is zero everywhere or `spread` not positive.
     """
-    _positive(spread, "spread")
+    check_positive(spread, "spread")
     diagonal = np.diagonal(K)
-    _positive(scale := float(diagonal.mean()), "product_kernel: the mean of the diagonal of K")
+    check_positive(scale := float(diagonal.mean()), "product_kernel: the mean of the diagonal of K")
     return scale * np.exp((2 * K - diagonal[:, None] - diagonal) / (spread * scale))
 
 
@@ -101,7 +102,7 @@ def left_out(K: Array, targets: Array, warm: Array, reg: float) -> Array:
     The leave-one-out residual of ridge with an intercept is ((reg·A − 11ᵀ/n)·targets)_i / (reg·A_ii − 1/n), A =
     (K + reg·I)⁻¹ for the centred kernel of the n warm items (PRESS, Allen 1974).
     """
-    _positive(reg)
+    check_positive(reg)
     inside, _ = centred(K, warm, warm[:0])
     n = len(warm)
     A = reg * linalg.inv(inside + reg * np.eye(n), overwrite_a=True, assume_a="pos")

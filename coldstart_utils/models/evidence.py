@@ -7,7 +7,7 @@ from scipy import linalg, sparse
 
 from ..ground import ColdstartError
 from .content import bridge, left_out
-from .least_squares import _positive, solve_rows
+from .least_squares import check_positive, solve_rows
 
 Array = np.ndarray
 
@@ -39,7 +39,7 @@ def posterior(
     Without it a row without answers keeps its prior [rows of X, rank]. Raises ColdstartError for shapes that do not
     fit, NaN, a noise that is not positive or a negative silence.
     """
-    _positive(noise, "noise")
+    check_positive(noise, "noise")
     if not silence >= 0:
         raise ColdstartError(f"silence: expected a number of 0 or more, got {silence!r}")
     X, rank = sparse.csr_matrix(X, dtype=float), V.shape[1]
@@ -66,10 +66,11 @@ def ask_first(V: Array, covariance: Array, n: int, *, noise: float, goal: Array 
     trace(G·C), the summed variance of the scores: I-optimal. It needs no answers. Raises ColdstartError unless 1 <= n
     <= items.
     """
-    _positive(noise, "noise")
+    check_positive(noise, "noise")
     if not 1 <= n <= len(V):
         raise ColdstartError(f"ask_first: expected 1 to {len(V)} items, got {n!r}")
-    C, chosen = covariance.astype(float), []
+    C: Array = covariance.astype(float)
+    chosen: list[int] = []
     for _ in range(n):
         seen = V @ C
         gain = variance = np.einsum("nk,nk->n", seen, V)

@@ -20,11 +20,11 @@ def ridge(X: Matrix, Y: Array, reg: float) -> Array:
     W = (XᵀX + reg·I)⁻¹XᵀY, or the same through the smaller system W = Xᵀ(XXᵀ + reg·I)⁻¹Y when n < d.
     Raises ColdstartError if `reg` is not positive.
     """
-    _positive(reg)
+    check_positive(reg)
     n, d = X.shape
     if n < d:
-        return X.T @ kernel_ridge(_dense(X @ X.T), Y, reg)
-    return _solve(_dense(X.T @ X), X.T @ Y, reg)
+        return X.T @ kernel_ridge(dense(X @ X.T), Y, reg)
+    return _solve(dense(X.T @ X), X.T @ Y, reg)
 
 
 def kernel_ridge(K: Array, Y: Array, reg: float) -> Array:
@@ -32,7 +32,7 @@ def kernel_ridge(K: Array, Y: Array, reg: float) -> Array:
 
     Raises ColdstartError if `reg` is not positive.
     """
-    _positive(reg)
+    check_positive(reg)
     return _solve(K, Y, reg)
 
 
@@ -70,10 +70,12 @@ def _solve(gram: Array, right: Array, reg: float) -> Array:
     return linalg.solve(gram, right, assume_a="pos", overwrite_a=True)
 
 
-def _positive(value: float, name: str = "reg") -> None:
+def check_positive(value: float, name: str = "reg") -> None:
+    """Raise ColdstartError, with the `name` of the setting, unless `value` is above 0."""
     if not value > 0:
         raise ColdstartError(f"{name}: expected a number above 0, got {value!r}")
 
 
-def _dense(matrix: Matrix) -> Array:
+def dense(matrix: Matrix) -> Array:
+    """Return a sparse or dense matrix as a NumPy array of the same shape."""
     return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)

@@ -10,7 +10,7 @@ from scipy import linalg, sparse
 
 from .als import als_explicit, als_implicit
 from .content import bridge
-from .least_squares import _dense, _positive
+from .least_squares import check_positive, dense
 
 Array = np.ndarray
 Matrix = Any  # a NumPy array or a SciPy sparse matrix
@@ -22,8 +22,8 @@ def ease(X: sparse.csr_matrix, reg: float) -> Array:
 
     B = I − P·diag(1/P_ii), P = (XᵀX + reg·I)⁻¹. Scores of all users are X @ B.
     """
-    _positive(reg)
-    P = linalg.inv(_dense(X.T @ X) + reg * np.eye(X.shape[1]), overwrite_a=True, assume_a="pos")
+    check_positive(reg)
+    P = linalg.inv(dense(X.T @ X) + reg * np.eye(X.shape[1]), overwrite_a=True, assume_a="pos")
     B = -P / np.diag(P)
     np.fill_diagonal(B, 0)
     return B
@@ -77,7 +77,8 @@ def bridged(
 ) -> dict[str, Callable[[Array, Array], Array]]:
     """Return for each of the `parts` (P, T [warm, t]) the scorer P[u]·t, t by the `bridge` on vectors Z [items, d]."""
     K = Z @ Z.T
-    return {
-        task: lambda users, items, P=P, T=T: P[users] @ bridge(K, T, warm, items, reg).T
-        for task, (P, T) in parts.items()
-    }
+
+    def scorer(P: Array, T: Array) -> Callable[[Array, Array], Array]:
+        return lambda users, items: P[users] @ bridge(K, T, warm, items, reg).T
+
+    return {task: scorer(P, T) for task, (P, T) in parts.items()}

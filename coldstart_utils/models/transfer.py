@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import numpy as np
 
@@ -124,5 +124,5 @@ class Neighbours:
 
     def fit(self, split: Split, *, neighbours: float) -> Callable[[Array, Array], Array]:
         """Return the scorer (users, items) → [users, items] of items that `split.train` knows nothing about."""
-        K, warm, k = sum(self.kernels.values()), split.warm_items, max(1, round(neighbours))
+        K, warm, k = reduce(np.add, self.kernels.values()), split.warm_items, max(1, round(neighbours))
         return lambda users, items: neighbour_scores(split.train[users], K, warm, items, k)

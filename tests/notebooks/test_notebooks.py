@@ -2,11 +2,9 @@
 
 import ast
 import hashlib
-import io
 import re
 import shutil
 import statistics
-import tokenize
 from pathlib import Path
 
 import nbformat
@@ -28,12 +26,6 @@ def read(path):
 
 def tagged(notebook, tag):
     return [n for n, cell in enumerate(notebook.cells) if tag in cell.metadata.get("tags", [])]
-
-
-def code_lines(cell):
-    """Return how many logical lines a cell has: what the formatter breaks over several lines is one."""
-    tokens = tokenize.generate_tokens(io.StringIO(cell.source).readline)
-    return sum(token.type == tokenize.NEWLINE for token in tokens)
 
 
 def answers(notebook):
@@ -90,21 +82,13 @@ def test_quick_run_draws_nothing(quick_run):
     assert quick_run[1] == set()
 
 
-# Chapters that are not rewritten yet compare by a room that goes with the last of them.
-FIRST_EDITION = {path.stem for path in NOTEBOOKS if "first_edition" in path.read_text(encoding="utf-8")}
-first = pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.stem in FIRST_EDITION], ids=lambda path: path.stem)
-second = pytest.mark.parametrize(
-    "path", [p for p in NOTEBOOKS if p.stem not in FIRST_EDITION], ids=lambda path: path.stem
-)
-
-
 def lines_of(notebook, *, folded):
     """Return the number of lines of each code cell that a reader scrolls through, or of each that is folded."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     return [c.source.count("\n") + 1 for c in code if ("folded" in c.metadata.get("tags", [])) == folded]
 
 
-@second
+@each
 def test_what_a_reader_scrolls_through_is_the_lesson(path):
     notebook = read(path)
     shown, hidden = lines_of(notebook, folded=False), lines_of(notebook, folded=True)
@@ -115,39 +99,26 @@ def test_what_a_reader_scrolls_through_is_the_lesson(path):
     assert 20 <= len(notebook.cells) <= 65
 
 
-@second
+@each
 def test_every_open_cell_is_announced(path):
     cells = [c for c in read(path).cells if "folded" not in c.metadata.get("tags", [])]
     follows = [cells[n - 1].cell_type for n, c in enumerate(cells) if c.cell_type == "code"]
     assert follows.count("code") <= 1  # the imports follow the parameters
 
 
-@second
+@each
 def test_folded_cells_are_hidden_in_jupyterlab_too(path):
     code = [cell for cell in read(path).cells if cell.cell_type == "code"]
     hidden = [cell.metadata.get("jupyter", {}).get("source_hidden", False) for cell in code]
     assert hidden == ["folded" in cell.metadata.get("tags", []) for cell in code]
 
 
-@second
+@each
 def test_a_picture_of_the_idea(path):
     notebook = read(path)
     picture = f"figures/{path.stem[:2]}_idea.png"
     assert f"](../{picture})" in "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
     assert (ROOT / picture).is_file() and (ROOT / picture).with_suffix(".py").is_file()
-
-
-@first
-def test_size(path):
-    notebook = read(path)
-    lines = [code_lines(cell) for cell in notebook.cells if cell.cell_type == "code"]
-    assert 25 <= len(notebook.cells) <= 45
-    assert max(lines) <= 25
-    assert statistics.median(lines) <= 7
-    # The design says 160; 02 holds the central table and needs a few more. That each room is named costs no reading.
-    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    rooms = len(re.findall(r"^from coldstart_utils", code, re.MULTILINE))
-    assert 80 <= sum(lines) - rooms <= 174
 
 
 @each
@@ -159,7 +130,7 @@ def test_length_of_prose(path):
     text = re.sub(r"<details><summary>(Symbols|Glossary).*?</details>", "", "\n".join(prose), flags=re.DOTALL)
     text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     words = [word for word in text.split() if any(letter.isalpha() for letter in word)]
-    assert 900 <= len(words) <= (1800 if path.stem in FIRST_EDITION else 1900)
+    assert 900 <= len(words) <= 1900
 
 
 @each

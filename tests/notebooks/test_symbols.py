@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 
 import nbformat
-import pytest
-from test_notebooks import FIRST_EDITION, NOTEBOOKS
+from test_notebooks import each
 
 TABLE = Path(__file__).parents[2] / "notebooks" / "00_cold_start.ipynb"
 GREEK = (
@@ -71,9 +70,7 @@ def test_no_symbol_has_two_meanings():
     assert len(set(meanings)) == len(meanings)
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in NOTEBOOKS if path.stem not in FIRST_EDITION], ids=lambda path: path.stem
-)
+@each
 def test_chapters_use_the_symbols_of_the_table(path):
     used = set().union(*map(symbols, formulas(markdown(path))))
     assert sorted(used - LISTED) == []
