@@ -194,3 +194,8 @@ def arrive(browser: Browser, url: str, **options: object) -> Page:
     page.goto(url, wait_until="commit")
     page.locator(".cs-head").wait_for(timeout=180_000)
     return page
+
+
+def holds(page: Page, text: str) -> None:
+    """Return when the address of a page holds a text."""
+    page.wait_for_function("text => decodeURIComponent(location.href).includes(text)", arg=text)

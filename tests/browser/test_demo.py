@@ -4,11 +4,11 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import psutil
 import pytest
-from driver import ROOT, arrive, chromium, demo, fresh, says, tab, until
+from driver import ROOT, arrive, chromium, demo, fresh, holds, says, tab
 from playwright.sync_api import expect
 
 from coldstart_utils.whatif.bench import DIALS
@@ -29,7 +29,7 @@ def test_a_scene_comes_with_the_address_and_to_one_visitor_only(browser, demo_pa
     first.get_by_label("Title").fill("Robots")
     expect(second.get_by_label("Title")).to_have_value("Fargo")
     second.get_by_role("slider").first.press("ArrowRight")
-    until(lambda: '"k": 13' in unquote(second.url), "the address to hold the new scene")
+    holds(second, '"k": 13')
     second.close(run_before_unload=True)
 
 
@@ -74,7 +74,7 @@ def test_a_restart_brings_an_open_page_back_to_its_scene(browser, small, tmp_pat
         port = int(server.url.rsplit(":", 1)[1])
         page = arrive(browser, server.url)
         page.get_by_label("Description").fill("a warm tale")
-        until(lambda: "a warm tale" in unquote(page.url), "the address to hold the scene")
+        holds(page, "a warm tale")
     page.evaluate("window.old = true")
     with demo(tmp_path / "b", f"--dataset={small}", port=port):
         page.wait_for_function("() => !window.old && document.querySelector('.cs-head')", timeout=120_000)
