@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -102,16 +103,19 @@ def test_screenshots(browser, served, kind, width, height, look):
     page = arrive(browser, url, viewport={"width": width, "height": height})
     if look == "dark":
         page.get_by_role("button", name="Dark").click()
+        expect(page.locator(".cs-root")).to_have_class(re.compile("cs-dark"))
     if width == 1920:
         page.get_by_role("button", name="Large letters").click()
+        expect(page.locator(".cs-root")).to_have_class(re.compile("cs-large"))
     panel = tab(page, kind)
     if kind == "item":
         page.get_by_role("button", name="Reveal the true audience").click()
         expect(panel.locator(".cs-track .cs-true").first).to_be_visible()
+    page.locator(".cs-head").scroll_into_view_if_needed()
     page.mouse.move(5, 5)
     page.wait_for_timeout(900)  # marks move to their places
     name = f"08_{kind}_{width}{'' if look == 'light' else '_dark'}.png"
-    page.screenshot(path=folder / name, animations="disabled", full_page=True)
+    page.screenshot(path=folder / name, animations="disabled")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("[role=alert]").count() == 0
     page.close(run_before_unload=True)
