@@ -105,7 +105,7 @@ class Map:
         ends = [pole_name(pole, language) for pole in (*self.world.x_poles, *self.world.y_poles)]
         marks = ("← {}", "{} →", "↓ {}", "↑ {}")
         (left, low), (right, high) = self.low, self.high
-        inset_x, inset_y = 0.12 * (right - left), 0.03 * (high - low)
+        inset_x, inset_y = 0.17 * (right - left), 0.03 * (high - low)
         with self.poles.hold_sync():
             self.poles.text = [mark.format(end) if end else "" for mark, end in zip(marks, ends)]
             self.poles.x = [left + inset_x, right - inset_x, (left + right) / 2, (left + right) / 2]
