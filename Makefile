@@ -11,7 +11,7 @@ TORCH ?= $(if $(filter Linux,$(shell uname -s)),cpu,default)
 step = @echo "  $(1)"; { $(2); } >>$(LOG) 2>&1 || { echo "set-up failed here; the end of $(LOG):"; tail -n 15 $(LOG); exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup chromium notebooks book test test-fast lab demo figures screenshots bench clean
+.PHONY: help setup chromium notebooks book test catalogues test-fast lab demo figures screenshots bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -23,8 +23,10 @@ book: setup ## bind the pages of the last run again, as a book in build/book/; r
 	@if test -d build/notebooks; then $(BIN)/coldstart book; else $(BIN)/coldstart run; fi
 test: setup chromium ## lint, types, check what is generated, run every test
 	$(ON_PATH) sh -ec 'ruff check; ruff format --check; mypy; coldstart refresh --check; pytest'
+catalogues: setup ## take small catalogues of all kinds through every chapter; the table goes to build/catalogues.md
+	$(ON_PATH) COLDSTART_CATALOGUES=all pytest tests/catalogues
 test-fast: setup ## the tests without the notebooks and the browser
-	$(ON_PATH) pytest --ignore=tests/notebooks --ignore=tests/browser
+	$(ON_PATH) pytest --ignore=tests/notebooks --ignore=tests/catalogues --ignore=tests/browser
 lab: setup ## open the notebooks in JupyterLab
 	cd notebooks && $(ON_PATH) jupyter lab --KernelManager.transport_encryption=auto
 demo: setup ## serve the what-if panels of notebook 08 as a web page on this machine

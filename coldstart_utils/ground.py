@@ -45,10 +45,14 @@ def package_file(name: str) -> Path:
 def written_aside(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that is renamed to it on success and removed on failure.
 
-    A reader therefore sees the old file or the new one, never half of one.
+    A reader therefore sees the old file or the new one, never half of one. Raises ColdstartError where nothing can be
+    written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise ColdstartError(f"{path}: cannot be written ({error.strerror})") from None
     os.close(handle)
     aside = Path(name)
     try:

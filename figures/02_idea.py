@@ -67,4 +67,4 @@ def draw():
 
 
 if __name__ == "__main__":
-    Path(__file__).with_suffix(".png").write_bytes(png(draw()))
+    Path(__file__).with_suffix(".png").write_bytes(png(draw(), formulas=True))

@@ -22,7 +22,7 @@ def test_setup_keeps_what_it_was_given():
 
 @pytest.mark.parametrize("seed", [-1, 1.0, "3", None, True])
 def test_a_seed_that_is_none_is_refused(seed):
-    with pytest.raises(ColdstartError, match="parameter SEED: expected an integer of 0 or more, got "):
+    with pytest.raises(ColdstartError, match="parameter SEED: expected a whole number of 0 to "):
         setup("n", seed=seed, quick=False)
 
 

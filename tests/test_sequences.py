@@ -72,7 +72,7 @@ def test_what_is_chosen_once_more_is_not_asked_for():
 
 
 def test_without_a_moment_to_ask_for_it_is_told():
-    with pytest.raises(ColdstartError, match="nobody with a history chose a known item after the time 6000"):
+    with pytest.raises(ColdstartError, match="after the time 6000 nobody with a history chose an item known"):
         sequences.next_choices(LOG, 10, 6000.0)
 
 

@@ -62,8 +62,7 @@ def curve(table: pd.DataFrame, *, by: str, title: str, metric: str, faded: Seque
     """
     xlabel = f"{by} revealed of each (the test is the same throughout)"
     drawn = table.astype({by: str})
-    names = {"title": title, "xlabel": xlabel, "ylabel": metric}
-    return lines(drawn, x=by, y="mean", by="model", faded=faded, zero=zero, **names)
+    return lines(drawn, x=by, y="mean", by="model", title=title, xlabel=xlabel, ylabel=metric, faded=faded, zero=zero)
 
 
 def parts_and_effects(frame: pd.DataFrame, *, title: str) -> Figure:
@@ -82,7 +81,7 @@ def parts_and_effects(frame: pd.DataFrame, *, title: str) -> Figure:
     for line in (ax.axhline, ax.axvline):
         line(0, color=GREY, lw=0.6, zorder=0)
     legend = fig.legend(loc="outside lower center", ncols=2, markerscale=2)
-    for handle in legend.legend_handles:
+    for handle in filter(None, legend.legend_handles):
         handle.set_alpha(1)
     ax.set(title=title, xlabel="part: what the answer adds to the score", ylabel="effect: what is lost without it")
     ax.tick_params(colors=INK)

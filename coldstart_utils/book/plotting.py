@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from scipy.optimize import isotonic_regression
 
 from ..measure.phrases import signed
@@ -58,7 +59,11 @@ def gains(
     eye. Each value of the column `panels` gets axes of its own, on one scale, with the models in the order of the
     first.
     """
-    rows = table[(table["model"] != table["baseline"]) & np.isfinite(table["diff_low"])]
+    rows = table[table["model"] != table["baseline"]]
+    if np.isfinite(rows["diff_low"]).any():
+        rows = rows[np.isfinite(rows["diff_low"])]
+    else:  # one unit alone has no interval: its differences stand as dots
+        rows = rows.assign(diff_low=rows["difference"], diff_high=rows["difference"])
     rows = rows.sort_values("difference", ascending=False, kind="stable") if sort else rows
     if panels:
         rows = pd.concat([rows[rows[panels] == part] for part in dict.fromkeys(table[panels])])
@@ -111,6 +116,7 @@ def predicted_against_true(
     ax.set(xscale="log", yscale="log", title=title, xlabel=f"predicted: {label}", ylabel=f"true: {label}")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(LogFormatter())
     return fig
 
 
@@ -199,6 +205,8 @@ def trade_off(
     fig, ax = figure(height=4.2)
     if logx:
         ax.set_xscale("log")
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(LogFormatter())
     rows, labels = frame.to_dict("records"), []
     for row in rows:
         colour = GREY if row["model"] in faded else ORANGE if row["model"] in highlight else BLUE

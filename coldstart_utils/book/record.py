@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas
 
 from ..ground import ColdstartError, versions
+from .parameters import check
 
 RECORD_MIME = "application/vnd.coldstart.record+json"
 
@@ -34,16 +36,16 @@ class Run:
 def setup(notebook: str, *, seed: int, quick: bool, **parameters: Any) -> Run:
     """Seed Python's and NumPy's generators (not torch's), quieten libraries, and return the `Run` that labels results.
 
-    Raises ColdstartError if `seed` is not a non-negative integer or `quick` not a boolean (papermill passes literals).
+    Raises ColdstartError for a value that a chapter could not use (`parameters.check`; papermill passes literals).
     """
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise ColdstartError(f"parameter SEED: expected an integer of 0 or more, got {seed!r}")
-    if not isinstance(quick, bool):
-        raise ColdstartError(f"parameter QUICK: expected True or False, got {quick!r}")
+    check({"SEED": seed, "QUICK": quick, **parameters})
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - libraries that take no generator read the global one
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.filterwarnings("ignore", message=".*IProgress not found.*")
+    # In a title from the data, a dollar is a dollar.
+    pandas.set_option("display.html.use_mathjax", False)
+    pandas.set_option("styler.html.mathjax", False)
     return Run(notebook, seed, quick, {"SEED": seed, "QUICK": quick, **parameters})
 
 
@@ -55,10 +57,10 @@ def show_source(function: Any) -> Any:
 
 
 def tell(text: str) -> None:
-    """Display a sentence with computed numbers as Markdown."""
+    """Display a sentence with computed numbers as Markdown; a dollar in it, as names in data have, is no formula."""
     from IPython.display import Markdown, display
 
-    display(Markdown(text))
+    display(Markdown(text.replace("$", r"\$")))
 
 
 def record(

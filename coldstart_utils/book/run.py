@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
@@ -18,6 +19,7 @@ import typer
 
 from ..ground import ColdstartError, written_aside
 from .pages import drop_widgets, read_record, read_results
+from .parameters import check
 from .progress import Watch, first_run
 
 CELL_TIMEOUT = 1800
@@ -111,8 +113,23 @@ def kernel_environment(jobs: int, figures: Path | None) -> dict[str, str]:
         environment["COLDSTART_FIGURES"] = str(figures)
     # The kernel's `python` is looked up on PATH, debugpy would warn about frozen modules at each start,
     # and the bars of a kernel would stand in its page for good; the series has a bar of its own.
+    environment |= _instead_of_home(environment)
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     return environment | {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "TQDM_DISABLE": "1"}
+
+
+def _instead_of_home(environment: dict[str, str]) -> dict[str, str]:
+    """Return where kernels keep what they keep in the user's home, if nothing can be written there; else nothing."""
+    home = Path(environment.get("HOME") or Path.home())
+    try:
+        with tempfile.TemporaryFile(dir=home):
+            return {}
+    except OSError:
+        folder = tempfile.mkdtemp(prefix="coldstart-")
+    typer.echo(f"coldstart: {home} cannot be written; what kernels keep goes to {folder}", err=True)
+    places = {"JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib"}
+    places |= {"NUMBA_CACHE_DIR": "numba", "COLDSTART_CACHE": "cache"}
+    return {name: f"{folder}/{place}" for name, place in places.items() if name not in environment}
 
 
 def build_folder(root: Path, *, quick: bool, changed: bool) -> Path:
@@ -127,12 +144,15 @@ def run_series(
     """Execute notebooks in parallel, write them and their figures under `build/`, and return a result for each.
 
     `renew_figures` draws into the project's `figures/` instead, which is under version control.
-    A notebook that fails is told on stderr and the others go on. Raises ColdstartError for an unknown parameter.
+    A notebook that fails is told on stderr and the others go on. Raises ColdstartError for an unknown parameter, a
+    value that it cannot have, or a `build/` that cannot be written.
     """
     given = (parameters or {}) | ({"QUICK": True} if quick else {})
+    check(given)
     build = build_folder(root, quick=quick, changed=bool(parameters))
     figures = None if quick else root / "figures" if renew_figures else build / "figures"
     tasks = list(zip(paths, assign_parameters(paths, given)))
+    _make(build)
     jobs = max(1, min(jobs, len(paths), os.cpu_count() or 1))
     context = multiprocessing.get_context("spawn")
     # For each task the cells begun so far: plain numbers without a lock, which a worker that is killed cannot hold.
@@ -149,6 +169,13 @@ def run_series(
     finally:
         pool.shutdown(cancel_futures=True)
     return [_outcome(future, name) for future, name in futures.items()]
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ColdstartError(f"{folder}: cannot be written ({error.strerror})") from None
 
 
 def _count_cells(paths: list[Path]) -> dict[str, int]:

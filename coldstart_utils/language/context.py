@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,12 +11,14 @@ from scipy import sparse
 
 from ..catalogue.dataset import Dataset
 from ..catalogue.features import graph_features, idf, item_texts, token_features
+from ..catalogue.matrices import feedback, floats
 from ..catalogue.movielens import GENERATED
 from ..ground import ColdstartError
-from .encoders import TextEncoder
+from .encoders import TextEncoder, checked
 
 Array = np.ndarray
 
+SAYS_NOTHING = {"", "nan", "none", "null", "other", "unknown", "na", "n/a"}
 COMBINATIONS: dict[str, Callable[..., Array]] = {
     "concat": lambda *parts: np.concatenate(parts, axis=1),
     "mean": lambda *parts: np.mean(parts, axis=0),
@@ -32,7 +35,7 @@ def combine(user: Array, item: Array, context: Array, how: str = "concat") -> Ar
     """
     if how not in COMBINATIONS:
         raise ColdstartError(f"how: expected one of {', '.join(COMBINATIONS)}, got {how!r}")
-    parts = [np.atleast_2d(part) for part in (user, item, context)]
+    parts = [np.atleast_2d(floats(part, "vectors")) for part in (user, item, context)]
     shapes = ", ".join(str(part.shape) for part in parts)
     if len({len(part) for part in parts}) > 1:
         raise ColdstartError(f"combine: expected as many user as item and context vectors, got the shapes {shapes}")
@@ -43,7 +46,7 @@ def combine(user: Array, item: Array, context: Array, how: str = "concat") -> Ar
 
 def history_vectors(interactions: sparse.csr_matrix, item_vectors: Array) -> Array:
     """Return the mean vector of the items of each user [users, d]; zero for a user without history."""
-    interactions = sparse.csr_matrix(interactions)
+    interactions, item_vectors = feedback(interactions), floats(item_vectors, "item vectors")
     counts = np.maximum(np.diff(interactions.indptr), 1)[:, None]
     return (interactions.astype(bool) @ item_vectors) / counts
 
@@ -66,6 +69,10 @@ def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | 
         "text vector": encoder.encode(item_texts(dataset, columns)),
         "all words": tfidf(item_texts(dataset, columns)),
     }
+    # Texts of signs alone have no words to count.
+    blocks = {
+        name: block for name, block in blocks.items() if not sparse.issparse(block) or sparse.csr_matrix(block).nnz
+    }
     blocks |= {name: token_features(dataset, [name]) for name in ("genres", "year") if name in columns}
     if len(dataset.triples):
         blocks["graph"] = idf(graph_features(dataset))
@@ -84,10 +91,12 @@ def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | 
 def tfidf(texts: Sequence[str]) -> sparse.csr_matrix:
     """Return texts × words, (1 + ln count)·(1 + ln((1 + n)/(1 + texts with the word))), rows of length 1.
 
-    The words of a text count, its order does not (Spärck Jones 1972). Raises ValueError if no text has a word.
+    The words of a text count, its order does not (Spärck Jones 1972). Where no text has a word, one column of zeros.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
+    if not any(re.search(r"\w", text) for text in checked(texts)):
+        return sparse.csr_matrix((len(texts), 1))
     return sparse.csr_matrix(TfidfVectorizer(sublinear_tf=True, token_pattern=r"\w+").fit_transform(texts))
 
 
@@ -99,12 +108,14 @@ def user_texts(dataset: Dataset) -> list[str]:
     users = dataset.users
     if users.shape[1] == 1:
         raise ColdstartError(f"{dataset.name}: no attributes of users; there is nothing to write about them")
-    gender = users.get("gender", pd.Series("", users.index)).map({"M": "male", "F": "female"}).fillna("")
+    gender = users.get("gender", pd.Series("", users.index)).map(_gender)
     age = users.get("age", pd.Series("", users.index)).map(_whole)
     # Some data sets code occupations as numbers, which say nothing to a language model.
     occupation = users.get("occupation", pd.Series("person", users.index)).map(
         lambda value: (
-            value if isinstance(value, str) and not value.isdigit() and value not in ("", "none", "other") else "person"
+            value
+            if isinstance(value, str) and not value.isdigit() and value.strip().lower() not in SAYS_NOTHING
+            else "person"
         )
     )
     return [
@@ -117,9 +128,18 @@ def _with_article(noun: str) -> str:
     return ("An " if noun.lower().startswith((*"aeiou8", "11-", "18-")) else "A ") + noun
 
 
+def _gender(value: object) -> str:
+    said = str(value).strip().lower()
+    return {"m": "male", "man": "male", "f": "female", "w": "female", "woman": "female"}.get(
+        said, said if len(said) > 1 and said.replace("-", "").isalpha() and said not in SAYS_NOTHING else ""
+    )
+
+
 def _whole(value: object) -> str:
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return "" if text == "nan" else text
+    text = str(value).strip()
+    # Whoever exports ages as numbers gets 24.0.
+    text = f"{float(text):g}" if re.fullmatch(r"\d+\.\d*", text) else text
+    return "" if text.lower() in SAYS_NOTHING else text
 
 
 def time_features(timestamps: Array) -> Array:

@@ -15,7 +15,7 @@ from scipy import sparse
 from ..ground import ColdstartError
 from ..models.content import unit_rows
 from ..models.least_squares import ridge
-from .encoders import TextEncoder, export_onnx, onnx_forward
+from .encoders import TextEncoder, checked, export_onnx, onnx_forward
 from .finetuning import Loss
 from .towers import ItemTower
 
@@ -45,6 +45,9 @@ def distillation_loss(
     if student_logits.shape != teacher_logits.shape or labels.shape != student_logits.shape[:1]:
         shapes = [tuple(part.shape) for part in (student_logits, teacher_logits, labels)]
         raise ColdstartError(f"distillation_loss: expected shapes [n, c], [n, c] and [n], got {shapes}")
+    classes = student_logits.shape[1]
+    if labels.is_floating_point() or not bool(((labels >= 0) & (labels < classes)).all()):
+        raise ColdstartError(f"labels: expected whole numbers of 0 to {classes - 1}, found another")
     p, q = ((logits / temperature).log_softmax(dim=1) for logits in (teacher_logits, student_logits))
     soft = temperature**2 * functional.kl_div(q, p, reduction="batchmean", log_target=True)
     return (1 - alpha) * functional.cross_entropy(student_logits, labels) + alpha * soft
@@ -57,7 +60,8 @@ def kernel_loss(Z: Tensor, taught: Tensor) -> Tensor:
     preserving distillation, Tung & Mori 2019).
     """
     K = taught @ taught.T
-    return ((Z @ Z.T - K) ** 2).mean() / K.var(correction=0)
+    # Texts that are all alike have no variance to take a share of.
+    return ((Z @ Z.T - K) ** 2).mean() / K.var(correction=0).clamp_min(1e-6)
 
 
 # --- A student of few layers ------------------------------------------------------------------------------------------
@@ -143,7 +147,7 @@ class StaticTable:
         self._tokenizer = copy.deepcopy(encoder.tokenizer.backend_tokenizer)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        tokens = self._tokens(texts)
+        tokens = self._tokens(checked(texts))
         vocabulary, frequency = np.unique(np.concatenate([*map(np.unique, tokens), []]), return_counts=True)
         if not len(vocabulary):
             raise ColdstartError("StaticTable: expected texts with at least one token, found none")
@@ -192,7 +196,7 @@ class StaticTable:
         counts = sparse.csr_matrix((np.ones(len(rows)), rows, ends), (len(texts), len(self._start) + 1))[:, :-1]
         B = unit_rows(counts @ sparse.diags_array(self._weight[:, 0]))
         start = B @ self._start
-        scale = (start * taught).sum() / (start**2).sum()
+        scale = (start * taught).sum() / max((start**2).sum(), 1e-12)
         self._set(scale * self._start + ridge(B, taught - scale * start, reg))
 
 

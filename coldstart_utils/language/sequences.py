@@ -83,7 +83,9 @@ def next_choices(
             if len(wanted := then[np.isin(then, known) & ~np.isin(then, items[:at])]):
                 rows.append((items[:at], times[:at], wanted, user, times[at] - times[at - 1]))
     if not rows:
-        raise ColdstartError(f"next_choices: nobody with a history chose a known item after the time {until:g}")
+        raise ColdstartError(
+            f"next_choices: after the time {until:.0f} nobody with a history chose an item known by then"
+        )
     histories, stamps, wanted, people, pause = zip(*rows)
     return NextChoices(
         kind="next_choices",

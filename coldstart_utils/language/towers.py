@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..ground import ColdstartError
-from .encoders import TextEncoder, pool
+from .encoders import TextEncoder, checked, pool
 from .finetuning import Loss, padded
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class ItemTower:
         self._open(frozen, lora_rank, adapter_width)
         self.model.to("cuda" if torch.cuda.is_available() else "cpu")
         self._upper = layers[frozen:]
-        tokens = encoder.tokenizer(list(texts), truncation=True, max_length=encoder.max_tokens)["input_ids"]
+        tokens = encoder.tokenizer(checked(texts), truncation=True, max_length=encoder.max_tokens)["input_ids"]
         self.lengths = np.array([len(ids) for ids in tokens])
         self._below: list[Tensor] = [torch.empty(0)] * len(tokens)
         with torch.no_grad():
@@ -144,10 +144,14 @@ def bridge_loss(encode: Callable[[Array], Tensor], targets: Array, reg: float = 
     import torch
 
     def loss(rows: Array) -> Tensor:
+        if len(rows) < 2:
+            raise ColdstartError(
+                "bridge_loss: expected two items or more in a batch, of which each predicts the others"
+            )
         Z = encode(rows).float()
         Y = torch.as_tensor(targets[rows], dtype=Z.dtype, device=Z.device)
         with torch.autocast(Z.device.type, enabled=False):
-            return (leave_one_out(Z @ Z.T, Y, reg) ** 2).sum() / ((Y - Y.mean(dim=0)) ** 2).sum()
+            return (leave_one_out(Z @ Z.T, Y, reg) ** 2).sum() / ((Y - Y.mean(dim=0)) ** 2).sum().clamp_min(1e-12)
 
     return loss
 

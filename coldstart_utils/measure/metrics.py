@@ -1,7 +1,8 @@
 """Ranking metrics for all users at once, in NumPy alone.
 
-Every `…_at_k` function takes `hits` [users, K] (True where the item at that rank is relevant, K >= k), and where it
-needs it `n_relevant` [users], and returns one number per user [users]. Ties in scores are broken by item id, ascending.
+Every `…_at_k` function takes `hits` [users, K] (True where the item at that rank is relevant; a list shorter than k
+has no further hits), and where it needs it `n_relevant` [users], and returns one number per user [users]. Ties in
+scores are broken by item id, ascending.
 """
 
 from __future__ import annotations
@@ -9,19 +10,24 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from ..catalogue.matrices import floats
+from ..ground import ColdstartError
+
 Array = np.ndarray
 
 
 def top_k(scores: Array, k: int) -> Array:
     """Return the columns of the k largest scores of each row [users, k], score descending, then column ascending.
 
-    Raises ValueError if k is not in 1 … columns or a score is NaN.
+    Raises ColdstartError if k is not in 1 … columns or a score is NaN.
     """
+    # A minus sign before unsigned numbers would turn them over.
     scores = np.asarray(scores)
-    if not 1 <= k <= scores.shape[1]:
-        raise ValueError(f"k: expected 1 to {scores.shape[1]} (the number of candidates), got {k}")
+    scores = scores if scores.dtype.kind == "f" else floats(scores, "scores")
+    if isinstance(k, float) or not 1 <= k <= scores.shape[1]:
+        raise ColdstartError(f"k: expected 1 to {scores.shape[1]} (the number of candidates), got {k}")
     if np.isnan(scores).any():
-        raise ValueError("scores: expected numbers, found NaN")
+        raise ColdstartError("scores: expected numbers, found NaN")
     threshold = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
     above, tied = scores > threshold, scores == threshold
     room = k - above.sum(axis=1, keepdims=True)
@@ -33,7 +39,7 @@ def top_k(scores: Array, k: int) -> Array:
 
 def hit_matrix(ranked: Array, relevant: sparse.csr_matrix) -> Array:
     """Return hits [users, K]: whether item `ranked[u, r]` is stored (and not zero) in row u of `relevant`."""
-    relevant = sparse.csr_matrix(relevant)
+    relevant, ranked = sparse.csr_matrix(relevant), np.asarray(ranked).astype(np.int64, copy=False)
     rows, columns = relevant.nonzero()
     keys = np.sort(rows * np.int64(relevant.shape[1]) + columns)
     wanted = np.arange(len(ranked))[:, None] * np.int64(relevant.shape[1]) + ranked
@@ -45,35 +51,47 @@ def hit_matrix(ranked: Array, relevant: sparse.csr_matrix) -> Array:
 
 def recall_at_k(hits: Array, n_relevant: Array, k: int) -> Array:
     """Return |top k ∩ relevant| / |relevant| (trec_eval's `recall_k`); LensKit divides by min(k, n) instead."""
-    return hits[:, :k].sum(axis=1) / np.maximum(n_relevant, 1)
+    return _first(hits, k).sum(axis=1) / np.maximum(n_relevant, 1)
 
 
 def precision_at_k(hits: Array, k: int) -> Array:
     """Return |top k ∩ relevant| / k (trec_eval's `P_k`)."""
-    return hits[:, :k].sum(axis=1) / k
+    return _first(hits, k).sum(axis=1) / k
 
 
 def f1_at_k(hits: Array, n_relevant: Array, k: int) -> Array:
     """Return 2PR / (P + R), the harmonic mean of precision and recall at k (van Rijsbergen 1979); 0 without a hit."""
-    return 2 * hits[:, :k].sum(axis=1) / (k + np.maximum(n_relevant, 1))
+    return 2 * _first(hits, k).sum(axis=1) / (k + np.maximum(_counts(n_relevant), 1))
 
 
 def ndcg_at_k(hits: Array, n_relevant: Array, k: int) -> Array:
     """Return DCG / ideal DCG with gain 1 and discount log2(rank + 1) (Järvelin & Kekäläinen 2002)."""
     discount = 1 / np.log2(np.arange(2, k + 2))
-    ideal = np.concatenate([[1.0], np.cumsum(discount)])[np.minimum(n_relevant, k)]
-    return hits[:, :k] @ discount / np.where(n_relevant > 0, ideal, 1.0)
+    ideal = np.concatenate([[1.0], np.cumsum(discount)])[np.minimum(_counts(n_relevant), k)]
+    first = _first(hits, k)
+    return first @ discount[: first.shape[1]] / np.where(_counts(n_relevant) > 0, ideal, 1.0)
 
 
 def mrr_at_k(hits: Array, k: int) -> Array:
     """Return 1 / rank of the first hit within k, else 0 (Voorhees 1999)."""
-    first = np.argmax(hits[:, :k], axis=1)
-    return np.where(hits[:, :k].any(axis=1), 1 / (first + 1), 0.0)
+    hits = _first(hits, k)
+    return np.where(hits.any(axis=1), 1 / (np.argmax(hits, axis=1) + 1), 0.0)
 
 
 def hit_rate_at_k(hits: Array, k: int) -> Array:
     """Return 1 where at least one of the top k is relevant, else 0."""
-    return hits[:, :k].any(axis=1).astype(float)
+    return _first(hits, k).any(axis=1).astype(float)
+
+
+def _first(hits: Array, k: int) -> Array:
+    hits = np.asarray(hits)
+    if k < 1:
+        raise ColdstartError(f"k: expected 1 or more, got {k}")
+    return hits[:, :k] > 0
+
+
+def _counts(n_relevant: Array) -> Array:
+    return np.asarray(n_relevant).astype(np.int64)
 
 
 def auc(scores: Array, relevant: Array) -> Array:
@@ -84,6 +102,7 @@ def auc(scores: Array, relevant: Array) -> Array:
     """
     from scipy.stats import rankdata
 
+    scores, relevant = floats(scores, "scores"), floats(relevant, "relevant") > 0
     positives = relevant.sum(axis=1)
     negatives = relevant.shape[1] - positives
     rank_sum = (rankdata(scores, axis=1) * relevant).sum(axis=1)
@@ -98,7 +117,8 @@ def auc_within(labels: Array, scores: Array, groups: Array) -> Array:
     """
     from scipy.stats import rankdata
 
-    labels, scores, (_, group) = np.asarray(labels), np.asarray(scores, float), np.unique(groups, return_inverse=True)
+    labels, scores = np.asarray(labels, float) > 0, floats(scores, "scores")
+    _, group = np.unique(groups, return_inverse=True)
     order = np.lexsort([scores, group])
     # Ranks of all pairs sorted by group, then score, less the pairs of the groups before, are ranks within the group.
     key = np.cumsum(np.r_[0, (np.diff(scores[order]) != 0) | (np.diff(group[order]) != 0)])
@@ -127,5 +147,6 @@ def novelty(ranked: Array, popularity: Array) -> Array:
 
     `popularity` [items] counts interactions.
     """
+    popularity = np.asarray(popularity, float)
     p = (popularity + 1) / (popularity.sum() + len(popularity))
     return -np.log2(p)[ranked].mean(axis=1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from ..ground import ColdstartError
 from . import metrics
 
 Array = np.ndarray
+log = logging.getLogger("coldstart")
 
 Scorer = Callable[[Array, Array], Array]
 METRICS = ("recall", "precision", "f1", "ndcg", "mrr", "hit_rate")
@@ -62,6 +65,8 @@ def evaluate(
     parts |= {f"recall {name}": np.isin(candidates, items) for name, items in (bands or {}).items()}
     wanted = {name: np.asarray(relevant.astype(bool)[:, part].sum(axis=1)).ravel() for name, part in parts.items()}
     known = (split.train + split.support)[users][:, candidates].tocoo()
+    if k > len(candidates):
+        _say_that_all_are_ranked(k)
     k, deepest = min(k, len(candidates)), min(max(k, *recall_at, 0), len(candidates))
     frames = []
     for name, scorer in scorers.items():
@@ -91,6 +96,11 @@ def evaluate(
     return pd.concat(frames, ignore_index=True)
 
 
+@lru_cache(maxsize=64)
+def _say_that_all_are_ranked(k: int) -> None:
+    log.warning("lists of %s are asked for, and there are fewer candidates: all of them are ranked", k)
+
+
 def mmr(scores: Array, alike: Array, k: int, diversity: float) -> Array:
     """Return lists [users, k] by maximal marginal relevance (Carbonell & Goldstein 1998): good and unlike each other.
 
@@ -100,6 +110,7 @@ def mmr(scores: Array, alike: Array, k: int, diversity: float) -> Array:
     """
     if not 0 <= diversity <= 1:
         raise ColdstartError(f"mmr: expected a diversity of 0 to 1, got {diversity!r}")
+    scores, alike = np.asarray(scores, float), np.asarray(alike, float)
     pool = metrics.top_k(scores, min(3 * k, int(np.isfinite(scores).sum(axis=1).min())))
     rows, worth = np.arange(len(pool)), np.take_along_axis(scores, pool, 1)
     worth = (1 - diversity) * (worth - worth[:, -1:]) / np.maximum(worth[:, :1] - worth[:, -1:], 1e-12)
@@ -128,7 +139,7 @@ def two_stages(first: Scorer, second: Scorer, candidates: int) -> Scorer:
     """Return the scorer that lets `first` pick as many `candidates` for each user, and ranks those by `second`."""
 
     def scores(users: Array, items: Array) -> Array:
-        picked, ranked = first(users, items), second(users, items)
+        picked, ranked = (np.asarray(stage(users, items), float) for stage in (first, second))
         last = np.sort(picked, axis=1)[:, [-min(candidates, len(items))]]
         return np.where(picked >= last, ranked, ranked - np.ptp(ranked) - 1)
 

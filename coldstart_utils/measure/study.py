@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import sparse
 from tqdm import tqdm
 
+from ..catalogue.matrices import feedback
 from ..catalogue.splits import (
     Split,
     cold_items,
@@ -68,11 +69,13 @@ def item_folds(
 
     Each fold has `nested` splits, in which a fifth of its known items plays new: settings are chosen there. With k > 0
     each new item reveals k interactions. Items with fewer than `least` interactions are never new, always known.
-    Raises ColdstartError unless 2 <= n <= items that can be new.
+    Raises ColdstartError unless 2 <= n <= half the items that can be new.
     """
     known = _at_least(least, X.T)
-    if not 2 <= n <= len(known):
-        raise ColdstartError(f"item_folds: expected 2 to {len(known)} folds, got {n!r}")
+    if not 2 <= n <= (most := len(known) // 2):
+        raise ColdstartError(
+            f"item_folds: expected 2 to {most} folds, with two of {len(known)} items new in each, got {n!r}"
+        )
     shuffled = np.random.default_rng(seed).permutation(known)
     folds = []
     for number, new in enumerate(np.array_split(shuffled, n)):
@@ -143,7 +146,7 @@ def each_split(folds: Sequence[Fold], change: Callable[[Split], Split]) -> list[
 
 
 def _at_least(least: int, rows: sparse.spmatrix) -> Array:
-    return np.flatnonzero(np.diff(rows.tocsr().indptr) >= max(least, 1))
+    return np.flatnonzero(np.diff(feedback(rows).indptr) >= max(least, 1))
 
 
 def temporal_fold(X: sparse.csr_matrix, timestamps: sparse.csr_matrix, *, seed: int = 0) -> Fold | None:
@@ -267,7 +270,7 @@ def compare(
         raise ColdstartError(f"metric: expected a column of the results, got {metric!r}")
     models = list(dict.fromkeys(results["model"]))
     if baseline not in models:
-        raise ColdstartError(f"baseline: expected one of {', '.join(models)}, got {baseline!r}")
+        raise ColdstartError(f"baseline {baseline!r}: expected one of {', '.join(models) or 'those measured: none'}")
     means = results.groupby([unit, "model"], sort=False)[metric].mean().unstack()
     extra = test_share / (1 - test_share) if unit == "fold" else 0.0
     rows = []

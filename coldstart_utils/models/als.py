@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from ..catalogue.matrices import feedback, floats, stored
 from ..ground import ColdstartError
 from .least_squares import check_positive, solve_rows
 
@@ -60,11 +61,10 @@ def als_implicit(
     """
     check_positive(reg)
     check_positive(alpha, "alpha")
+    X = feedback(X)
     _check(X, rank, solver)
     if X.nnz and X.data.min() < 0:
         raise ColdstartError("als_implicit: expected feedback of 0 or more, found a negative value")
-    X = sparse.csr_matrix(X, copy=True)
-    X.eliminate_zeros()
     X, XT, U, V = _start(X, rank, seed)
     history = []
     for _ in range(sweeps):
@@ -89,6 +89,7 @@ def _implicit_half(X: sparse.csr_matrix, old: Array, V: Array, reg: float, alpha
 
 def implicit_objective(X: sparse.csr_matrix, U: Array, V: Array, reg: float, alpha: float) -> float:
     """Return the objective of `als_implicit`, in time and memory that grow with interactions, not pairs."""
+    X, U, V = feedback(X), floats(U, "factors"), floats(V, "factors")
     everywhere = np.vdot(U.T @ U, V.T @ V)
     total = 0.0
     for rows in _slices(X.indptr, 2_000_000 // V.shape[1] + 1):
@@ -111,15 +112,16 @@ def fold_in(X: sparse.csr_matrix, V: Array, *, reg: float, alpha: float = 1.0, p
     check_positive(alpha, "alpha")
     if X.shape[1] != len(V):
         raise ColdstartError(f"fold_in: expected interactions with {len(V)} items, got {X.shape[1]} columns")
-    X = sparse.csr_matrix(X, dtype=V.dtype, copy=True)
-    X.eliminate_zeros()
-    if X.nnz and not (np.isfinite(X.data).all() and X.data.min() >= 0):
-        raise ColdstartError("fold_in: expected feedback of 0 or more, found a negative value or NaN")
+    V = floats(V, "fold_in: V")
+    X = feedback(X, "fold_in: interactions").astype(V.dtype)
+    if X.nnz and not X.data.min() >= 0:
+        raise ColdstartError("fold_in: expected feedback of 0 or more, found a negative value")
     if prior is None:
         return _implicit_half(X, np.zeros((X.shape[0], V.shape[1]), V.dtype), V, reg, alpha, "exact")
+    prior = floats(prior, "fold_in: prior").astype(V.dtype, copy=False)
     if prior.shape != (X.shape[0], V.shape[1]):
         raise ColdstartError(f"fold_in: expected a prior of shape {(X.shape[0], V.shape[1])}, got {prior.shape}")
-    return _around(X, V, reg, alpha, prior.astype(V.dtype))
+    return _around(X, V, reg, alpha, prior)
 
 
 def _around(X: sparse.csr_matrix, V: Array, reg: float, alpha: float, prior: Array) -> Array:
@@ -156,6 +158,7 @@ def als_explicit(
     what they leave: Σ_known (r − u·v)² + reg·(Σ n_u‖u‖² + Σ n_i‖v‖²), weighted by degree (ALS-WR, Zhou et al. 2008).
     """
     check_positive(reg)
+    R = stored(R)
     _check(R, rank, "exact")
     mean, user_bias, item_bias = damped_biases(R, bias_reg)
     rest = R.tocoo()
@@ -179,6 +182,7 @@ def _explicit_half(R: sparse.csr_matrix, V: Array, reg: float) -> Array:
 
 def explicit_objective(R: sparse.csr_matrix, U: Array, V: Array, reg: float) -> float:
     """Return the objective of `als_explicit` for the residual ratings R."""
+    R, U, V = stored(R), floats(U, "factors"), floats(V, "factors")
     coo = R.tocoo()
     error = coo.data - np.einsum("nk,nk->n", U[coo.row], V[coo.col])
     degree_u, degree_i = np.diff(R.indptr), np.bincount(coo.col, minlength=R.shape[1])
@@ -187,13 +191,22 @@ def explicit_objective(R: sparse.csr_matrix, U: Array, V: Array, reg: float) -> 
 
 def damped_biases(R: sparse.csr_matrix, damping: float) -> tuple[float, Array, Array]:
     """Return the mean rating, user biases [users] and item biases [items], shrunk as if by `damping` ratings of 0."""
-    coo = R.tocoo()
-    mean = float(coo.data.mean())
+    if not 0 <= damping < np.inf:
+        raise ColdstartError(f"damping: expected a number of 0 or more, got {damping!r}")
+    coo = stored(R).tocoo()
+    if not coo.nnz:
+        raise ColdstartError("ratings: expected at least one, found none")
+    mean = float(coo.data.mean(dtype=float))
     rest = coo.data - mean
-    item_bias = np.bincount(coo.col, rest, R.shape[1]) / (np.bincount(coo.col, minlength=R.shape[1]) + damping)
-    rest = rest - item_bias[coo.col]
-    user_bias = np.bincount(coo.row, rest, R.shape[0]) / (np.bincount(coo.row, minlength=R.shape[0]) + damping)
+    item_bias = _damped_means(coo.col, rest, coo.shape[1], damping)
+    user_bias = _damped_means(coo.row, rest - item_bias[coo.col], coo.shape[0], damping)
     return mean, user_bias, item_bias
+
+
+def _damped_means(group: Array, values: Array, n: int, damping: float) -> Array:
+    count = np.bincount(group, minlength=n) + damping
+    # Without damping, a row without ratings would be 0/0.
+    return np.bincount(group, values, n) / np.where(count > 0, count, 1)
 
 
 # --- Helpers ----------------------------------------------------------------------------------------------------------
@@ -209,6 +222,8 @@ def _slices(indptr: Array, entries: int) -> Iterator[slice]:
 
 def _start(X: sparse.csr_matrix, rank: int, seed: int) -> tuple[sparse.csr_matrix, sparse.csr_matrix, Array, Array]:
     X = sparse.csr_matrix(X, dtype=np.float32)
+    if not np.isfinite(X.data).all():
+        raise ColdstartError("interactions: expected numbers that single precision can hold, found a larger one")
     XT = X.T.tocsr()
     rng = np.random.default_rng(seed)
     U, V = (rng.standard_normal((n, rank), np.float32) * 0.1 for n in X.shape)
@@ -223,5 +238,3 @@ def _check(X: sparse.csr_matrix, rank: int, solver: str) -> None:
         raise ColdstartError(f"rank: expected 1 to {min(X.shape)}, got {rank!r}")
     if solver not in ("exact", "cg"):
         raise ColdstartError(f"solver: expected 'exact' or 'cg', got {solver!r}")
-    if X.nnz and not np.isfinite(X.data).all():
-        raise ColdstartError("interactions: expected finite numbers, found NaN or infinity")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from ..catalogue.matrices import floats
 from ..ground import ColdstartError
 
 try:
@@ -23,14 +27,23 @@ def implicit_cg(
     `gram` = LLᵀ is also the preconditioner: in the coordinates Lᵀx it is the identity, so that nothing is left to
     multiply by it, and two steps come nearer to the solution than three without.
     """
-    L = np.linalg.cholesky(gram.astype(float))
+    V = floats(V, "factors")
+    start = np.asarray(start, V.dtype)
+    L = np.linalg.cholesky(np.asarray(gram, float))
     back = np.linalg.inv(L)
     L, Z = L.astype(V.dtype), (V @ back.T).astype(V.dtype)
     weight = (alpha * data).astype(V.dtype)
     return _descend(indptr, indices, weight, start @ L, Z, steps) @ back.astype(V.dtype)
 
 
-@numba.njit(fastmath=True, cache=True)
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    try:
+        return numba.njit(fastmath=True, cache=True)(function)
+    except RuntimeError:  # neither beside this file nor in the user's cache folder can anything be kept
+        return numba.njit(fastmath=True)(function)
+
+
+@_compiled
 def _descend(indptr: Array, indices: Array, weight: Array, start: Array, Z: Array, steps: int) -> Array:
     result = np.zeros_like(start)
     for row in range(len(start)):

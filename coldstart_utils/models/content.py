@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg, sparse
 
+from ..catalogue.matrices import floats, places, rows_of
 from ..ground import ColdstartError
 from .least_squares import check_positive, dense, kernel_ridge
 
@@ -18,9 +19,12 @@ Matrix = Any  # a NumPy array or a SciPy sparse matrix
 
 def unit_rows(matrix: Matrix) -> Matrix:
     """Return the matrix [n, d], dense or sparse, with every row scaled to length 1; a row of zeros stays zero."""
+    matrix = rows_of(matrix, "features")
     if sparse.issparse(matrix):
-        return sparse.diags_array(1 / np.maximum(sparse.linalg.norm(matrix, axis=1), 1e-12)) @ matrix
-    return matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
+        length = sparse.linalg.norm(matrix, axis=1)
+        return sparse.diags_array(1 / np.where(length > 0, length, 1)) @ matrix
+    length = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return matrix / np.where(length > 0, length, 1)
 
 
 def content_kernel(blocks: Sequence[Matrix], weights: Sequence[float] | None = None) -> Array:
@@ -46,6 +50,7 @@ def product_kernel(K: Array, spread: float = 1.0) -> Array:
     is zero everywhere or `spread` not positive.
     """
     check_positive(spread, "spread")
+    K = floats(K, "product_kernel: K")
     diagonal = np.diagonal(K)
     check_positive(scale := float(diagonal.mean()), "product_kernel: the mean of the diagonal of K")
     return scale * np.exp((2 * K - diagonal[:, None] - diagonal) / (spread * scale))
@@ -57,10 +62,16 @@ def neighbour_scores(X: sparse.csr_matrix, K: Array, warm: Array, cold: Array, k
     K [items, items] is a similarity, X [users, items] the interactions. Warm items that tie for the last of the k
     places (shared genres) share them in equal parts: no order of ids may choose, and no item get more neighbours.
     """
-    similarity = K[np.ix_(warm, cold)]
+    X, warm, cold = rows_of(X, "interactions"), places(warm, len(K), "warm"), places(cold, len(K), "cold")
+    similarity = floats(K[np.ix_(warm, cold)], "neighbour_scores: K")
+    if k < 1:
+        raise ColdstartError(f"neighbour_scores: expected 1 neighbour or more, got {k!r}")
+    if not len(warm):
+        return np.zeros((X.shape[0], len(cold)))
     k = min(k, len(warm))
     cut = np.partition(similarity, len(warm) - k, axis=0)[len(warm) - k]
-    above, tied = similarity > cut + 1e-9, np.abs(similarity - cut) <= 1e-9
+    near = 1e-9 * np.abs(similarity).max(initial=0)
+    above, tied = similarity > cut + near, np.abs(similarity - cut) <= near
     share = (k - above.sum(axis=0)) / tied.sum(axis=0)
     return X[:, warm] @ (similarity * (above + tied * share))
 
@@ -73,6 +84,9 @@ def bridge(K: Array, targets: Array, warm: Array, new: Array, reg: float) -> Arr
     the mean of the targets the result is m + K_new,warm (K_warm,warm + reg·I)⁻¹ (targets − m), both parts of the kernel
     centred over the warm items (ridge by its kernel, Saunders et al. 1998). Raises ColdstartError unless reg > 0.
     """
+    warm, new, targets = places(warm, len(K), "warm"), places(new, len(K), "new"), floats(targets, "targets")
+    if not len(warm):
+        raise ColdstartError("bridge: expected at least one warm item to learn from, got none")
     inside, across = centred(K, warm, new)
     mean = targets.mean(axis=0)
     if targets.shape[1] > len(new):
@@ -85,7 +99,8 @@ def centred(K: Array, warm: Array, new: Array) -> tuple[Array, Array]:
 
     Features X, of which K = XXᵀ, need not be known (Schölkopf, Smola & Müller 1998).
     """
-    inside, across = K[np.ix_(warm, warm)], K[np.ix_(new, warm)]
+    warm, new = places(warm, len(K), "warm"), places(new, len(K), "new")
+    inside, across = (floats(K[np.ix_(rows, warm)], "kernel") for rows in (warm, new))
     mean = inside.mean(axis=0)
     own = across.mean(axis=1, keepdims=True)
     return inside - mean - mean[:, None] + mean.mean(), across - own - mean + mean.mean()
@@ -103,7 +118,9 @@ def left_out(K: Array, targets: Array, warm: Array, reg: float) -> Array:
     (K + reg·I)⁻¹ for the centred kernel of the n warm items (PRESS, Allen 1974).
     """
     check_positive(reg)
+    warm, targets = places(warm, len(K), "warm"), floats(targets, "targets")
+    if (n := len(warm)) < 2:
+        raise ColdstartError(f"left_out: expected at least two warm items, of which one can be left out, got {n}")
     inside, _ = centred(K, warm, warm[:0])
-    n = len(warm)
     A = reg * linalg.inv(inside + reg * np.eye(n), overwrite_a=True, assume_a="pos")
     return (A @ targets - targets.mean(axis=0)) / (np.diag(A)[:, None] - 1 / n)

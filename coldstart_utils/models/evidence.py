@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg, sparse
 
+from ..catalogue.matrices import floats, places, stored
 from ..ground import ColdstartError
 from .content import bridge, left_out
 from .least_squares import check_positive, solve_rows
@@ -18,14 +19,19 @@ def empirical_prior(factors: Array, old: Array, K: Array | None = None, *, reg: 
     `factors` [n, rank] are known for the rows `old`. The mean is a `bridge` from K [n, n] around their average (only
     the average without K), the covariance that of its misses when left out: empirical Bayes (Efron & Morris 1975).
     """
+    factors, old = floats(factors, "factors"), places(old, len(factors), "old")
+    if len(old) < 2:
+        raise ColdstartError(f"empirical_prior: expected at least two rows that are known, got {len(old)}")
     mean = np.tile(factors[old].mean(axis=0, dtype=float), (len(factors), 1))
     misses = factors[old] - mean[old]
     if K is not None:
         mean += bridge(K, misses, old, np.arange(len(factors)), reg)
         misses = left_out(K, misses, old, reg)
-    covariance = np.cov(misses.T)
-    # Factors may lie in fewer directions than they have numbers; the others get a thousandth of the mean spread.
-    return mean, covariance + 1e-3 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    covariance = np.atleast_2d(np.cov(misses.T))
+    # Factors may lie in fewer directions than they have numbers; the others get a thousandth of the mean spread, or,
+    # where all known factors are the same, of their length.
+    spread = np.trace(covariance) / len(covariance) or np.square(mean[0]).mean() or 1.0
+    return mean, covariance + 1e-3 * spread * np.eye(len(covariance))
 
 
 def posterior(
@@ -42,14 +48,18 @@ def posterior(
     check_positive(noise, "noise")
     if not silence >= 0:
         raise ColdstartError(f"silence: expected a number of 0 or more, got {silence!r}")
-    X, rank = sparse.csr_matrix(X, dtype=float), V.shape[1]
+    X, V, prior = stored(X, "posterior: answers").astype(float), floats(V, "posterior: V"), np.asarray(prior, float)
+    covariance, rank = np.asarray(covariance, float), V.shape[1]
     shapes = {"answers": (X.shape[0], len(V)), "prior": (X.shape[0], rank), "covariance": (rank, rank)}
     for (name, expected), found in zip(shapes.items(), (X, prior, covariance)):
         if found.shape != expected:
             raise ColdstartError(f"posterior: expected {name} of shape {expected}, got {found.shape}")
         if not np.isfinite(found.data if found is X else found).all():
             raise ColdstartError(f"posterior: expected finite {name}, found NaN or infinity")
-    inverse = linalg.inv(covariance)
+    try:
+        inverse = linalg.inv(covariance)
+    except linalg.LinAlgError:
+        raise ColdstartError("posterior: expected a covariance that has an inverse, got a singular one") from None
     precision = inverse + silence * (V.T @ V)
     if silence:
         prior = prior @ linalg.solve(precision, inverse, assume_a="pos").T
@@ -69,7 +79,8 @@ def ask_first(V: Array, covariance: Array, n: int, *, noise: float, goal: Array 
     check_positive(noise, "noise")
     if not 1 <= n <= len(V):
         raise ColdstartError(f"ask_first: expected 1 to {len(V)} items, got {n!r}")
-    C: Array = covariance.astype(float)
+    V = floats(V, "ask_first: V")
+    C: Array = floats(covariance, "ask_first: covariance").astype(float)
     chosen: list[int] = []
     for _ in range(n):
         seen = V @ C

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
+from ..catalogue.matrices import floats
 from ..catalogue.splits import Split
 from ..ground import ColdstartError
 from .als import Factors, als_implicit
@@ -33,8 +34,9 @@ def replay(
     """
     if policy not in POLICIES or not noise > 0:
         raise ColdstartError(f"replay: expected {', '.join(POLICIES)} and noise above 0, got {policy!r}, {noise!r}")
+    choices, U, mean = floats(choices, "choices"), floats(U, "factors"), floats(mean, "mean").astype(float)
     rng = np.random.default_rng(seed)
-    mean, spread = mean.astype(float), np.repeat(covariance[None].astype(float), len(mean), axis=0)
+    spread = np.repeat(np.asarray(covariance, float)[None], len(mean), axis=0)
     queue = np.concatenate([rng.permutation(len(U)) for _ in range(visits)])
     when = np.full(choices.shape, len(queue))
     for visit, user in enumerate(queue):
@@ -90,7 +92,8 @@ class Explorer:
         """Return the new items, ascending, and at which visit each was shown to each user [users, new]."""
         model, warm, new = _tastes(split), split.warm_items, np.sort(split.candidates)
         mean, covariance = empirical_prior(model.V, warm, self.K, reg=1.0)
-        noise = float(np.var(split.train[:, warm].toarray() - model.U @ model.V[warm].T))
+        # Where everybody chose everything, nothing is left unexplained.
+        noise = max(float(np.var(split.train[:, warm].toarray() - model.U @ model.V[warm].T)), 1e-6)
         when = replay(
             split.test[:, new].toarray(), model.U, mean[new], covariance, noise=noise, policy=self.policy,
             setting=self.setting, visits=self.visits, seed=self.seed,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from scipy import sparse
 
+from ..catalogue.matrices import feedback
 from ..catalogue.splits import Split, revealed
 from ..ground import ColdstartError
 from .als import als_implicit, fold_in
@@ -54,6 +55,7 @@ def known_sides(
     are scaled to one length, the average: it says how much someone chooses, which no text and few ratings can tell.
     Matrices with the same content share one fit.
     """
+    X = feedback(X)
     parts = (X.indptr.tobytes(), X.indices.tobytes(), X.data.tobytes())
     U, V = _factors(X.shape, parts, X.indices.dtype.str, X.data.dtype.str, rank, reg)
     own, other = (U, V) if users_are_new else (V, U)
@@ -88,6 +90,24 @@ def yes_or_no(split: Split, items: Array) -> sparse.csr_matrix:
     rows, columns = np.repeat(split.users, len(items)), np.tile(items, len(split.users)).astype(int)
     said = np.asarray(split.support[split.users][:, items].todense()).ravel()
     return sparse.csr_matrix((said, (rows, columns)), shape=split.train.shape)
+
+
+def within_reach(degree: Array, shots: Sequence[int], *, needed: bool = True) -> tuple[list[int], int]:
+    """Return which of `shots`, numbers of ratings to reveal, the data allow, and how many somebody new must have.
+
+    `degree` [n] counts the ratings of each user or item. A number k is allowed where a tenth of all, and ten at least,
+    have ten more: those are asked about. Where not even 1 is, somebody new reveals one rating and is asked about the
+    others. If fewer than ten have two, nothing is allowed: raises ColdstartError where that is `needed`.
+    """
+    degree = np.asarray(degree)
+    allowed = [k for k in shots if np.mean(degree > k + 9) > 0.1 and np.sum(degree > k + 9) >= 10]
+    if allowed:
+        return allowed, max(allowed) + 10
+    if np.sum(degree > 1) >= 10:
+        return [1], 2
+    if needed:
+        raise ColdstartError(f"k-shot: expected ten users and ten items with two choices, found {np.sum(degree > 1)}")
+    return [], 0
 
 
 # --- Methods: from a split to a scorer --------------------------------------------------------------------------------
@@ -139,6 +159,7 @@ def recent_mean(known: Sides, mean: Array, times: Array, half_life: float) -> Ar
     Each of `known.old` that came earlier, by `times` [n], counts as half for every `half_life` that lies between; the
     mean itself counts as ten.
     """
+    times = np.asarray(times, float)
     ago = (times[:, None] - times[known.old]) / half_life
     share = np.where(ago > 0, 0.5 ** np.abs(ago), 0)
     return (share @ known.own[known.old] + 10 * mean) / (share.sum(axis=1, keepdims=True) + 10)

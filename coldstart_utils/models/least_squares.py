@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg, sparse
 
+from ..catalogue.matrices import floats, rows_of
 from ..ground import ColdstartError
 
 Array = np.ndarray
@@ -21,6 +22,7 @@ def ridge(X: Matrix, Y: Array, reg: float) -> Array:
     Raises ColdstartError if `reg` is not positive.
     """
     check_positive(reg)
+    X, Y = rows_of(X, "ridge: X"), floats(Y, "ridge: Y")
     n, d = X.shape
     if n < d:
         return X.T @ kernel_ridge(dense(X @ X.T), Y, reg)
@@ -33,7 +35,7 @@ def kernel_ridge(K: Array, Y: Array, reg: float) -> Array:
     Raises ColdstartError if `reg` is not positive.
     """
     check_positive(reg)
-    return _solve(K, Y, reg)
+    return _solve(floats(K, "kernel_ridge: K"), floats(Y, "kernel_ridge: Y"), reg)
 
 
 def solve_rows(X: sparse.csr_matrix, e: Array, f: Array, V: Array, Q: Array) -> Array:
@@ -43,7 +45,8 @@ def solve_rows(X: sparse.csr_matrix, e: Array, f: Array, V: Array, Q: Array) -> 
     the identity; with B = E^-½ Z_J and g = E^-½ f the solution is (I + BᵀB)⁻¹Bᵀg, a system of size rank, and just as
     well Bᵀ(I + BBᵀ)⁻¹g, one of size |J|: the push-through identity. Each row takes the smaller.
     """
-    back = linalg.inv(linalg.cholesky(Q.astype(float), lower=True))
+    e, f, V = floats(e, "solve_rows: e"), floats(f, "solve_rows: f"), floats(V, "solve_rows: V")
+    back = linalg.inv(linalg.cholesky(np.asarray(Q, float), lower=True))
     Z = (V @ back.T).astype(V.dtype)
     scale = (1 / np.sqrt(e)).astype(V.dtype)
     g = (f * scale).astype(V.dtype)
@@ -65,14 +68,14 @@ def solve_rows(X: sparse.csr_matrix, e: Array, f: Array, V: Array, Q: Array) -> 
 
 
 def _solve(gram: Array, right: Array, reg: float) -> Array:
-    gram = gram.copy()
+    gram = np.array(gram)  # in C order, where the step of the next line is the diagonal
     gram.flat[:: len(gram) + 1] += reg
     return linalg.solve(gram, right, assume_a="pos", overwrite_a=True)
 
 
 def check_positive(value: float, name: str = "reg") -> None:
-    """Raise ColdstartError, with the `name` of the setting, unless `value` is above 0."""
-    if not value > 0:
+    """Raise ColdstartError, with the `name` of the setting, unless `value` is above 0 and finite."""
+    if not 0 < value < np.inf:
         raise ColdstartError(f"{name}: expected a number above 0, got {value!r}")
 
 

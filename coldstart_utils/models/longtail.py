@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..catalogue.matrices import floats
 from ..catalogue.splits import Split
 from ..ground import ColdstartError
 
@@ -48,6 +49,7 @@ def reserve(scores: Array, members: Array, places: int, k: int, *, each: bool) -
     cheapest places of all users; no other lists with as many members have a larger sum of scores. Members who hold
     their places already get no bonus. Raises ColdstartError unless places is 0 to k and to the number of members.
     """
+    members = np.asarray(members, bool)
     if not 0 <= places <= min(k, members.sum()):
         raise ColdstartError(f"reserve: expected 0 to {min(k, members.sum())} places, got {places}")
     # In single precision the least bonus that decides would be lost.
@@ -105,7 +107,7 @@ def inverse_propensity(counts: Array, power: float) -> Array:
     Scaled so that the mean over all interactions is 1; items without a count weigh as if they had one. Raises
     ColdstartError for a negative power.
     """
-    if power < 0:
+    if not 0 <= power < np.inf:
         raise ColdstartError(f"power: expected a number of 0 or more, got {power!r}")
     return _per_interaction(counts, np.maximum(np.asarray(counts, float), 1) ** -power)
 
@@ -122,4 +124,6 @@ def effective_number(counts: Array, beta: float) -> Array:
 
 
 def _per_interaction(counts: Array, weights: Array) -> Array:
-    return weights * np.sum(counts) / max(weights @ counts, 1e-12)
+    counts = floats(counts, "counts")
+    total = weights @ counts
+    return weights * np.sum(counts) / total if total else weights

@@ -198,33 +198,3 @@ def test_a_users_own_folder_runs_through_every_notebook(own_catalogue, tmp_path,
     monkeypatch.chdir(copy_project(tmp_path))
     outcome = CliRunner().invoke(cli.app, ["run", "--quick", "-p", "DATASET", "tiny"])
     assert outcome.exit_code == 0, outcome.output
-
-
-def strip_to_one_text(folder):
-    """Leave a catalogue choices without ratings or time, and one text column that is no title."""
-    (folder / "tiny.user").unlink()
-    for kind, header, keep in (
-        ("inter", "user_id:token\titem_id:token", slice(0, 2)),
-        ("item", "item_id:token\tdescription:token_seq", slice(0, 2)),
-    ):
-        lines = (folder / f"tiny.{kind}").read_text(encoding="utf-8").splitlines()[1:]
-        rows = [header, *("\t".join(line.split("\t")[keep]) for line in lines)]
-        (folder / f"tiny.{kind}").write_text("\n".join(rows) + "\n", encoding="utf-8")
-
-
-FIRST = ["00", "01", "02"]  # later chapters may need more than a text, and then say so
-
-
-def test_one_text_column_alone_is_enough(own_catalogue, tmp_path, monkeypatch):
-    monkeypatch.chdir(copy_project(tmp_path))
-    strip_to_one_text(own_catalogue)
-    outcome = CliRunner().invoke(cli.app, ["run", *FIRST, "--quick", "-p", "DATASET", "tiny"])
-    assert outcome.exit_code == 0, outcome.output
-
-
-def test_a_catalogue_without_text_is_told_in_one_sentence(own_catalogue, tmp_path, monkeypatch):
-    monkeypatch.chdir(copy_project(tmp_path))
-    (own_catalogue / "tiny.item").unlink()
-    outcome = CliRunner().invoke(cli.app, ["run", *FIRST, "--quick", "-p", "DATASET", "tiny"])
-    assert outcome.exit_code == 1 and "Traceback" not in outcome.output
-    assert outcome.output.count("tiny: its items have no text column; text methods need a .item file") == len(FIRST)

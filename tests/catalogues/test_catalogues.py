@@ -1,0 +1,75 @@
+"""Small legal catalogues go through the chapters: each runs, or says in one sentence what the catalogue lacks.
+
+`make test` takes a sample; `make catalogues` takes every catalogue through every chapter and writes the table.
+"""
+
+import os
+import re
+
+import chapters
+import pytest
+import shops
+
+ALL = os.environ.get("COLDSTART_CATALOGUES") == "all"
+# What a chapter cannot do without, by catalogue: the sentence that it stops with.
+NO_TEXT = "its items have no text column; text methods need a .item file with one"
+SAYS = {("no_text", chapter): NO_TEXT for chapter in chapters.NOTEBOOKS}
+SAYS["balanced", "09"] = "nobody with a history chose an item known by then"
+# One catalogue of each kind, and each chapter with several; the bare one and the one without text go through all.
+SAMPLE = [
+    *(("bare", chapter) for chapter in chapters.NOTEBOOKS),
+    *(("no_text", chapter) for chapter in chapters.NOTEBOOKS),
+    ("dollars", "02"), ("dollars", "10"), ("single", "02"), ("tiny", "07"), ("empty_titles", "06"),
+    ("same_rating", "10"), ("balanced", "09"), ("unseen", "05"), ("few_items", "00"), ("commas", "01"),
+]  # fmt: skip
+ASKED = [(name, chapter) for name in shops.FAMILY for chapter in chapters.NOTEBOOKS] if ALL else SAMPLE
+
+
+@pytest.fixture(scope="session")
+def outcomes(request, tmp_path_factory):
+    """What each chapter that is asked for did with each catalogue, two at a time."""
+    folder = tmp_path_factory.mktemp("catalogues")
+    asked = {item.callspec.params["asked"] for item in request.session.items if "outcomes" in item.fixturenames}
+    folders = {name: shops.make(folder, name) for name in {name for name, _ in asked}}
+    chapters.warm_up()
+    found = chapters.run_all({one: (one[1], {"DATASET": str(folders[one[0]])}) for one in sorted(asked)})
+    if ALL:
+        (chapters.ROOT / "build").mkdir(exist_ok=True)
+        (chapters.ROOT / "build" / "catalogues.md").write_text(table(found), encoding="utf-8")
+    return found
+
+
+def table(found):
+    """Return the outcomes as a table, catalogues down, chapters across, and below it the sentences."""
+    lines = ["| | " + " | ".join(chapters.NOTEBOOKS) + " |", "|---" * (1 + len(chapters.NOTEBOOKS)) + "|"]
+    marks, sentences = {"ran": "✓", "broke": "✗"}, []
+    for name in shops.FAMILY:
+        cells = []
+        for chapter in chapters.NOTEBOOKS:
+            outcome = found.get((name, chapter))
+            if outcome and outcome.kind == "said" and outcome.text not in sentences:
+                sentences.append(outcome.text)
+            cells.append("" if outcome is None else marks.get(outcome.kind) or f"{sentences.index(outcome.text) + 1}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *(f"{n}. {text}" for n, text in enumerate(sentences, start=1))]) + "\n"
+
+
+@pytest.mark.parametrize("asked", ASKED, ids="-".join)
+def test_a_chapter_runs_or_says_what_is_lacking(asked, outcomes):
+    outcome = outcomes[asked]
+    assert outcome.kind != "broke", f"cell {outcome.cell}: {outcome.text}"
+    assert outcome.broken_claims == ()
+    assert outcome.kind == ("said" if asked in SAYS else "ran"), outcome.text
+    assert SAYS.get(asked, "") in outcome.text
+
+
+@pytest.mark.parametrize("asked", ASKED, ids="-".join)
+def test_what_is_left_out_is_said_in_a_sentence(asked, outcomes):
+    lacking = re.search(r"without (.*?): what needs them is left out", outcomes[asked].told)
+    assert lacking, outcomes[asked].told
+    expected = {
+        "bare": ["titles", "years", "genres", "ratings", "times", "attributes of users", "a knowledge graph"],
+        "no_text": ["texts of items", "titles", "years", "genres", "attributes of users", "a knowledge graph"],
+    }
+    for word in expected.get(asked[0], []):
+        assert word in lacking[1]
