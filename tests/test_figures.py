@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,12 @@ MANIFEST = json.loads((FIGURES / "manifest.json").read_text(encoding="utf-8"))
 
 
 # `make screenshots` takes them in a browser; they plot no data of their own.
-SCREENSHOTS = {f"08_{panel}_{width}" for panel in ("item", "user", "policy") for width in (1280, 1024)}
+SCREENSHOTS = {
+    f"08_{panel}_{width}{look}"
+    for panel in ("item", "user", "policy")
+    for width in (1280, 1024, 1920)
+    for look in ("", "_dark")
+}
 
 
 # Pictures of an idea are drawn by a program beside them and plot no data either.
@@ -34,7 +38,7 @@ def test_pictures_data_and_manifest_name_the_same_figures():
 @pytest.mark.parametrize("name", sorted(SCREENSHOTS))
 def test_a_screenshot_is_as_wide_as_its_window(name):
     picture = (FIGURES / f"{name}.png").read_bytes()
-    assert int.from_bytes(picture[16:20], "big") == int(re.search(r"\d+$", name)[0])
+    assert int.from_bytes(picture[16:20], "big") == int(name.split("_")[2])
 
 
 @pytest.mark.parametrize("name", MANIFEST)

@@ -534,7 +534,7 @@ def test_both_languages_name_every_control(opened):
 def test_every_label_is_used_and_none_is_missing(world):
     """By name in a room of the wing, or by a name that is put together from a part of a result."""
     source = "".join(path.read_text(encoding="utf-8") for path in Path(panels.__file__).parent.glob("*.py"))
-    dynamic = ("column ", "reason ", "part ", "measure ", "step ", "short ")
+    dynamic = ("play ", "pause ", "column ", "reason ", "part ", "measure ", "step ", "short ")
     names = {*DIALS, *panels.VIEWS, *asdict(UserState()), *asdict(ItemState())}
     mentioned = re.findall(r"[\"']([a-z_ ]+)[\"']", source)
     unused = [

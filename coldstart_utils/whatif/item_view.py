@@ -105,7 +105,7 @@ class Map:
         ends = [pole_name(pole, language) for pole in (*self.world.x_poles, *self.world.y_poles)]
         marks = ("← {}", "{} →", "↓ {}", "↑ {}")
         (left, low), (right, high) = self.low, self.high
-        inset_x, inset_y = 0.12 * (right - left), 0.03 * (high - low)
+        inset_x, inset_y = 0.17 * (right - left), 0.03 * (high - low)
         with self.poles.hold_sync():
             self.poles.text = [mark.format(end) if end else "" for mark, end in zip(marks, ends)]
             self.poles.x = [left + inset_x, right - inset_x, (left + right) / 2, (left + right) / 2]
@@ -177,14 +177,27 @@ class ItemView(View):
     def _arriving(self) -> widgets.Box:
         """Return the slider of choices and the button that plays it."""
         slider = self.field("k", widgets.IntSlider(max=MOST["k"]))
-        self.play_button = widgets.Play(max=MOST["k"], interval=450, repeat=False, show_repeat=False)
-        widgets.jslink((self.play_button, "value"), (slider, "value"))
-        self.player = box([self.play_button, slider], "cs-player")
+        # The clock runs in the browser. Its own buttons have no names, so that another one starts and stops it.
+        self.clock = classed(widgets.Play(max=MOST["k"], interval=450, show_repeat=False), "cs-hidden")
+        widgets.jslink((self.clock, "value"), (slider, "value"))
+        self.clock.observe(lambda _: self.label_player(), names="playing")
+        self.player = box([self.button("play", self.start_or_stop), slider, self.clock], "cs-player")
         return self.player
+
+    def start_or_stop(self) -> None:
+        """Let choices arrive one after another, from the first if all are there, or stop that."""
+        if not self.clock.playing and self.state.k == self.clock.max:
+            self.fields["k"].value = 0
+        self.clock.playing = not self.clock.playing
+
+    def label_player(self) -> None:
+        """Name the button that starts and stops the clock."""
+        key = "pause" if self.clock.playing else "play"
+        self.buttons["play"].description, self.buttons["play"].tooltip = self.say(key), self.say(f"{key} choices")
 
     def play(self, film: str) -> None:
         """Let a film of the catalogue play new."""
-        self.revealed.value = False
+        self.revealed.value = self.clock.playing = False
         self.become(completed(self.world, ItemState(film)))
         self.mark()
 
@@ -196,7 +209,7 @@ class ItemView(View):
     def show_controls(self) -> None:
         """Set controls to the state."""
         most = int(min(MOST["k"], self.world.counts[self.world.row[self.state.film]])) if self.state.film else 0
-        self.fields["k"].max = self.play_button.max = max(most, self.state.k, 1)
+        self.fields["k"].max = self.clock.max = max(most, self.state.k, 1)
         self.player.layout.visibility = "visible" if most else "hidden"
         super().show_controls()
         for name, chip in self.genres.items():
@@ -238,7 +251,7 @@ class ItemView(View):
         marks = {"cs-start": "by text", "cs-end": "with choices", "cs-near": "near"}
         self.keys_of_map.value = legend([(style, self.say(key)) for style, key in marks.items()])
         self.genres_name.value = html.escape(self.say("genres"))
-        self.play_button.tooltip = self.say("play")
+        self.label_player()
 
     def refresh(self) -> None:
         """Show the state, and at the first sight also the words that carry it."""

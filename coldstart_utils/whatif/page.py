@@ -7,12 +7,15 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING
 
 import typer
 from threadpoolctl import threadpool_limits
 
 from ..ground import ColdstartError
-from .world import World
+
+if TYPE_CHECKING:  # the command's help does not wait for it
+    from .world import World
 
 VISITORS = 40
 # Read by Solara when it is imported: nothing of it asks a server elsewhere.

@@ -26,6 +26,7 @@ Array = np.ndarray
 PART_COLOURS = {"popularity": GREY, "prior": SKY, "yes": BLUE, "no": ORANGE, "sentence": GREEN}
 POLICY_MARKS = {"now": ("o", INK), "A": ("s", BLUE), "B": ("D", ORANGE)}
 ENTRIES = 12
+BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.06), "ncols": 4, "fontsize": 8}
 
 
 def picture(
@@ -85,7 +86,7 @@ def _item(world: World, result: NewItem, language: str, reveal: bool) -> Figure:
     title = "revealed" if result.of else "typed"
     left.set_title(say(title, language, k=result.k, of=result.of))
     if not np.isnan(result.auc.both):
-        right.set_title(say("auc", language, text=result.auc.text, now=result.auc.both), fontsize=9.5)
+        right.set_title(say("auc still", language, text=result.auc.text, now=result.auc.both), fontsize=9.5)
     return fig
 
 
@@ -127,7 +128,7 @@ def _bars(ax: Axes, result: NewItem, language: str, reveal: bool) -> None:
     ax.set_ylim(rows[-1] + 0.7, -0.7)
     ax.xaxis.set_major_formatter("{x:.0%}")
     ax.tick_params(axis="y", length=0)
-    ax.legend(loc="lower right", fontsize=8)
+    ax.legend(**BELOW)
 
 
 def _user(result: NewUser, language: str) -> Figure:
@@ -150,7 +151,7 @@ def _user(result: NewUser, language: str) -> Figure:
     left.axvline(0, color=INK, lw=0.8)
     left.set(ylim=(len(rows) - 0.4, -0.6), xlim=(None, 1.75 * max(ends[True].max(), 1e-9)), xticks=[])
     left.set_title(say("list", language))
-    left.legend(loc="lower right", fontsize=8)
+    left.legend(**BELOW)
     _recall(right, result, language)
     return fig
 
@@ -180,7 +181,7 @@ def _recall(ax: Axes, result: NewUser, language: str) -> None:
     ax.set_xticks(at, curve["k"])
     ax.set(ylim=(0, None), xlabel=say("shots", language))
     told = say("like these" if result.like else "everyone", language, like=result.like, n=curve["size"].max())
-    ax.set_title(f"{say('recall', language)}\n{_drawable(told, 40)}", fontsize=9.5)
+    ax.set_title(f"{say('recall', language)}\n{_drawable(told, 40)}", fontsize=8.5)
 
 
 def _policy(world: World, result: PolicyResult, language: str) -> Figure:

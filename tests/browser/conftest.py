@@ -1,26 +1,24 @@
 """One browser for all tests, and servers of which most tests share one."""
 
 import statistics
-import warnings
 
 import nbformat
+import numpy as np
 import pytest
-from driver import chromium, demo, fresh, lab, panels_or_fault, run_all
+from driver import arrive, chromium, demo, lab, run_all
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import expect, sync_playwright
 
 from coldstart_utils.book import pages
-from coldstart_utils.whatif.page import DEMO
 
 expect.set_options(timeout=20_000)  # two cores may be busy with notebooks
-# A page whose kernel starts in a second: what a server does with visitors does not hang on what they look at.
-TINY = """
-import os
-import ipywidgets as widgets
-slider, status = widgets.IntSlider(description="k", max=20), widgets.HTML(os.environ["QUERY_STRING"])
-status.add_class("coldstart-status")
-slider.observe(lambda change: setattr(status, "value", f"Drawn: {change.new}"), names="value")
-widgets.VBox([slider, status])
+NOTEBOOK = """
+from coldstart_utils.catalogue.sources import load_dataset
+from coldstart_utils.language.encoders import TextEncoder
+from coldstart_utils.whatif.panels import Panels
+from coldstart_utils.whatif.world import prepare
+
+Panels(prepare(load_dataset("ml-100k"), TextEncoder()))
 """
 
 
@@ -41,70 +39,52 @@ def browser(playwright):
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory):
-    """The panels, served as `coldstart demo` serves them."""
-    with demo(DEMO / "what_if.ipynb", tmp_path_factory.mktemp("demo")) as server:
+    """The panels, as `coldstart demo` serves them."""
+    with demo(tmp_path_factory.mktemp("demo")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    """A page with one slider, served in the same way, but for less patience."""
-    folder = tmp_path_factory.mktemp("tiny")
-    page = folder / "tiny.ipynb"
-    nbformat.write(new_notebook(cells=[new_code_cell(TINY)], metadata=pages.METADATA), page)
-    with demo(page, folder, cull_after=3) as server:
-        yield server
+def small(tmp_path_factory):
+    """A folder with a catalogue so small that a server is ready in seconds."""
+    folder, rng = tmp_path_factory.mktemp("small"), np.random.default_rng(0)
+    pairs = {(u, i) for u in range(40) for i in rng.choice(60, 12, replace=False, p=np.arange(1, 61) / 1830)}
+    inter = "".join(f"u{u}\ti{i}\n" for u, i in sorted(pairs))
+    items = "".join(f"i{i}\t{'warm' if i % 2 else 'cold'} tale number {i}\n" for i in range(60))
+    name = folder.name
+    (folder / f"{name}.inter").write_text(f"user_id:token\titem_id:token\n{inter}")
+    (folder / f"{name}.item").write_text(f"item_id:token\tstory:token_seq\n{items}")
+    return folder
 
 
 @pytest.fixture(scope="session")
 def laboratory(tmp_path_factory):
-    """Notebook 08 in QUICK mode, in JupyterLab; the server's root."""
+    """JupyterLab with a notebook that shows the panels."""
     folder = tmp_path_factory.mktemp("lab")
     (folder / "root").mkdir()
-    (source,) = (DEMO.parents[2] / "notebooks").glob("08_*.ipynb")
-    notebook = nbformat.read(source, as_version=4)
-    (cell,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
-    assert "QUICK = False" in cell.source
-    cell.source = cell.source.replace("QUICK = False", "QUICK = True")
+    notebook = new_notebook(cells=[new_code_cell(NOTEBOOK)], metadata=pages.METADATA)
     nbformat.write(notebook, folder / "root" / "what_if.ipynb")
     with lab(folder / "root", folder) as server:
         yield server
 
 
-def with_panels(browser, name):
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
-    page.set_default_timeout(60_000)
-    page.host = name
-    return page
-
-
 @pytest.fixture(scope="session")
 def lab_page(browser, laboratory):
-    """JupyterLab in which notebook 08 has been run."""
-    page = with_panels(browser, "JupyterLab")
+    """JupyterLab in which the notebook has been run."""
+    page = browser.new_page(viewport={"width": 1600, "height": 1300})
+    page.set_default_timeout(60_000)
+    page.host = "JupyterLab"
     run_all(page, laboratory.url, "what_if.ipynb")
-    panels_or_fault(page)
+    page.locator(".cs-head").wait_for()
     yield page
     page.close(run_before_unload=True)
 
 
 @pytest.fixture(scope="session")
 def demo_page(browser, served):
-    """The page of the demo, with its panels drawn."""
-    page = with_panels(browser, "demo")
-    page.goto(served.url, wait_until="commit")
-    expect(page.locator("#loading_text")).to_contain_text("language model")
-    panels_or_fault(page)
-    # Seen once in three runs: the first box that is touched never reaches the kernel, and a second load mends it.
-    for _ in range(2):
-        fresh(page, "item").get_by_label("A real one as new").fill("no such film")
-        try:
-            expect(page.locator("[role=alert]", has_text="no such film").first).to_be_visible(timeout=15_000)
-            break
-        except AssertionError:
-            warnings.warn("the demo's first box never reached the kernel; its page is loaded again", stacklevel=1)
-            page.reload(wait_until="commit")
-            panels_or_fault(page)
+    """The page of the demo, with its panels."""
+    page = arrive(browser, served.url, viewport={"width": 1280, "height": 1000})
+    page.host = "demo"
     yield page
     page.close(run_before_unload=True)
 

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("COLDSTART_CHROMIUM", "/usr/bin/chromium")
-CHINESE = {"item": "新物品", "user": "新用户", "policy": "策略"}
+NAMES = {"item": ("A new item", "新物品"), "user": ("A new user", "新用户"), "policy": ("A policy", "策略")}
 # Without the last two, Chromium asks hosts far away at every start.
 FLAGS = (
     "--no-sandbox",
@@ -29,25 +29,28 @@ FLAGS = (
     "--disable-background-networking",
 )
 FLAGS += ("--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
-# From a key going down to the first frame that shows the next picture of the panel, as the page sees it.
-STOPWATCH = """panel => {
-  const image = panel.querySelector("img");
+# From a key going down to the first frame in which what the panel draws has changed, as the page sees it.
+STOPWATCH = """([panel, drawn]) => {
+  const target = panel.querySelector(drawn);
   window.latencies = [];
-  if (image.timed) return;
-  image.timed = true;
-  let pressed = null;
-  window.addEventListener("keydown", () => { pressed = performance.now(); }, true);
-  image.addEventListener("load", () => requestAnimationFrame(() => {
-    if (pressed !== null) { window.latencies.push(performance.now() - pressed); pressed = null; }
-  }));
+  window.pressed = null;
+  if (target.timed) return;
+  target.timed = true;
+  window.addEventListener("keydown", () => { window.pressed = performance.now(); }, true);
+  new MutationObserver(() => requestAnimationFrame(() => {
+    if (window.pressed !== null) {
+      window.latencies.push(performance.now() - window.pressed);
+      window.pressed = null;
+    }
+  })).observe(target, { subtree: true, childList: true, attributes: true, characterData: true });
 }"""
-
-# A picture that was asked for before must not be taken for the answer to what comes next.
-SETTLE = """panel => new Promise(resolve => {
-  const image = panel.querySelector("img");
-  let timer = setTimeout(resolve, 400);
-  image.addEventListener("load", () => { clearTimeout(timer); timer = setTimeout(resolve, 400); });
+# What was asked for before must not be taken for the answer to what comes next.
+SETTLE = """([panel, drawn]) => new Promise(resolve => {
+  let timer = setTimeout(resolve, 500);
+  const watch = new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(resolve, 500); });
+  watch.observe(panel.querySelector(drawn), { subtree: true, childList: true, attributes: true });
 })"""
+DRAWN = {"item": ".cs-map svg.svg-figure", "user": ".cs-list", "policy": ".cs-plane svg.svg-figure"}
 
 
 @dataclass(frozen=True)
@@ -57,17 +60,8 @@ class Server:
     url: str
     process: psutil.Process
 
-    def kernels(self) -> list[psutil.Process]:
-        """Return the kernels that live now."""
-        found = []
-        for child in self.process.children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if "ipykernel_launcher" in child.cmdline():
-                    found.append(child)
-        return found
-
     def memory(self) -> float:
-        """Return the resident memory of the server and all its kernels, in MB."""
+        """Return the resident memory of the server and all its children, in MB."""
         total = 0
         for process in (self.process, *self.process.children(recursive=True)):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -84,9 +78,10 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None
 
 
 @contextlib.contextmanager
-def _serving(command: Callable[[int], list[str]], folder: Path) -> Iterator[Server]:
+def _serving(command: Callable[[int], list[str]], folder: Path, port: int = 0) -> Iterator[Server]:
     with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(("127.0.0.1", port))
         port = found.getsockname()[1]
     # Settings of whoever runs the tests must not change what they see.
     places = {f"JUPYTER_{kind}_DIR": str(folder / kind) for kind in ("CONFIG", "RUNTIME", "DATA")}
@@ -112,14 +107,10 @@ def _serving(command: Callable[[int], list[str]], folder: Path) -> Iterator[Serv
             process.kill()
 
 
-def demo(page: Path, folder: Path, cull_after: int = 60) -> contextlib.AbstractContextManager[Server]:
-    """Serve a notebook as `coldstart demo` does; its files go to `folder`."""
-    code = (
-        "from pathlib import Path; from coldstart_utils.book.run import kernel_environment; "
-        "from coldstart_utils.whatif.page import VISITORS, serve; "
-        f"serve(Path({str(page)!r}), %d, kernel_environment(VISITORS, None), cull_after={cull_after})"
-    )
-    return _serving(lambda port: [sys.executable, "-c", code % port], folder)
+def demo(folder: Path, *options: str, port: int = 0) -> contextlib.AbstractContextManager[Server]:
+    """Serve the panels by `coldstart demo` with these options; its files go to `folder`."""
+    start = [sys.executable, "-c", "from coldstart_utils.book.cli import app; app()", "demo", *options]
+    return _serving(lambda port: [*start, f"--port={port}"], folder, port)
 
 
 def lab(notebooks: Path, folder: Path) -> contextlib.AbstractContextManager[Server]:
@@ -162,42 +153,49 @@ def run_all(page: Page, url: str, notebook: str) -> None:
     )
 
 
-def latencies(panel: Locator, handle: Locator, keys: list[str]) -> list[float]:
-    """Press keys on a control, each when the picture of the one before has come; return the milliseconds."""
-    page = panel.page
-    panel.evaluate(SETTLE)
-    panel.evaluate(STOPWATCH)
+def latencies(panel: Locator, handle: Locator, keys: list[str], drawn: str) -> list[float]:
+    """Press keys on a control, each when what is `drawn` has answered the one before; return the milliseconds."""
+    page, element = panel.page, panel.element_handle()
+    page.evaluate(SETTLE, [element, drawn])
+    page.evaluate(STOPWATCH, [element, drawn])
     handle.focus()
     for n, key in enumerate(keys, 1):
         page.keyboard.press(key)
         page.wait_for_function("n => window.latencies.length >= n", arg=n, timeout=20_000)
+        page.evaluate(SETTLE, [element, drawn])
     return page.evaluate("() => window.latencies")
 
 
 def tab(page: Page, kind: str) -> Locator:
     """Bring the panel 'item', 'user' or 'policy' to the front and return it."""
-    names = [f"A new {kind}" if kind != "policy" else "A policy", CHINESE[kind]]
-    page.locator(".lm-TabBar-tab").filter(has_text=re.compile(f"^({'|'.join(names)})$")).first.click()
-    panel = page.locator(f".coldstart-{kind}").first
-    expect(panel.locator("img")).to_be_visible()
+    page.locator(".cs-tabs button").filter(has_text=re.compile(f"^({'|'.join(NAMES[kind])})$")).first.click()
+    panel = page.locator(f".cs-{kind}").first
+    expect(panel.locator(DRAWN[kind])).to_be_visible()
     return panel
 
 
 def fresh(page: Page, kind: str) -> Locator:
     """Bring a panel to the front, in its first state."""
     panel = tab(page, kind)
-    panel.get_by_role("button", name="Reset").click()
-    panel.evaluate(SETTLE)
+    page.get_by_role("button", name="Reset").first.click()
+    page.evaluate(SETTLE, [panel.element_handle(), DRAWN[kind]])
     return panel
 
 
 def says(panel: Locator, words: str) -> None:
     """Return when the panel's status line says `words`, a regular expression."""
-    expect(panel.locator(".coldstart-status")).to_contain_text(re.compile(words))
+    expect(panel.locator(".cs-status").first).to_contain_text(re.compile(words))
 
 
-def panels_or_fault(page: Page) -> None:
-    """Return when the panels are there; AssertionError if an error stands in their place."""
-    fault = page.locator("[data-mime-type='application/vnd.jupyter.error']")
-    page.locator(".coldstart-item .coldstart-status").or_(fault).first.wait_for(timeout=180_000)
-    assert fault.all_inner_texts() == []
+def arrive(browser: Browser, url: str, **options: object) -> Page:
+    """Open a page of the demo; return it when its panels are there."""
+    page = browser.new_page(**options)
+    page.set_default_timeout(60_000)
+    page.goto(url, wait_until="commit")
+    page.locator(".cs-head").wait_for(timeout=180_000)
+    return page
+
+
+def holds(page: Page, text: str) -> None:
+    """Return when the address of a page holds a text."""
+    page.wait_for_function("text => decodeURIComponent(location.href).includes(text)", arg=text)

@@ -1,0 +1,102 @@
+"""The page of the what-if panels: loads, keys and memory, with one visitor and with thirty at once.
+
+Starts `coldstart demo` on the loopback address and Chromium beside it, so that both share this machine's cores. Prints
+the load of the machine first: on a busy one, read the ratios.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
+from driver import DRAWN, STOPWATCH, arrive, chromium, demo
+
+WORDS = "robots in love with an old spaceship and a lonely detective in the rain"
+# Types a letter and waits for the answer, again and again, in every page by itself; `pause` ms lie between two letters.
+TYPIST = """([letters, pause]) => {
+  const panel = document.querySelector(".cs-item");
+  const box = [...panel.querySelectorAll("label")].find(e => e.innerText === "Title").control;
+  let n = 0;
+  const type = () => {
+    if (n >= letters.length) { window.done = true; return; }
+    const heard = window.latencies.length;
+    window.pressed = performance.now();
+    box.value += letters[n++];
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+    const wait = setInterval(() => {
+      if (window.latencies.length > heard) { clearInterval(wait); setTimeout(type, pause); }
+    }, 5);
+  };
+  setTimeout(type, Math.random() * pause);
+}"""
+
+
+def told(what: str, times: list[float]) -> None:
+    """Print median, ninth decile and slowest of some milliseconds."""
+    ninth = sorted(times)[int(0.9 * (len(times) - 1))]
+    spread = f"90 % below {ninth:.0f}, slowest {max(times):.0f}, n = {len(times)}"
+    print(f"{what}: median {statistics.median(times):.0f} ms, {spread}", flush=True)
+
+
+def loads(browser, url: str, n: int) -> None:
+    """Load the page n times, press a key at once, and count the boxes that are deaf."""
+    times, deaf = [], 0
+    for number in range(n):
+        begun = time.perf_counter()
+        page = arrive(browser, url)
+        times.append(1000 * (time.perf_counter() - begun))
+        page.get_by_label("Play a film as new").fill(f"nothing {number}")
+        try:
+            page.locator(".cs-note", has_text=f"nothing {number}").wait_for(timeout=10_000)
+        except Exception:
+            deaf += 1
+        assert page.locator(".cs-root").count() == 1, "the panels are there twice"
+        page.close(run_before_unload=True)
+    told("page to first panel", times)
+    print(f"boxes that were deaf in the first second: {deaf} of {n}")
+
+
+def crowd(browser, server, n: int, letters: str, pause: int) -> None:
+    """Let n visitors type at once."""
+    before, pages = server.memory(), [arrive(browser, server.url) for _ in range(n)]
+    for page in pages:
+        page.evaluate(STOPWATCH, [page.locator(".cs-item").element_handle(), DRAWN["item"]])
+    for page in pages:
+        page.evaluate(TYPIST, [letters, pause])
+    for page in pages:
+        page.wait_for_function("window.done", timeout=300_000)
+    times = [time for page in pages for time in page.evaluate("window.latencies")]
+    told(f"{n} visitors who type a letter, wait for the picture, and {pause} ms more: key to new picture", times)
+    print(f"memory of the server: {before:.0f} MB before them, {server.memory():.0f} MB with all {n}")
+    for page in pages:
+        page.close(run_before_unload=True)
+    time.sleep(30)
+    print(f"and {server.memory():.0f} MB half a minute after they left")
+
+
+def main() -> None:
+    """Print the figures."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--loads", type=int, default=200)
+    options.add_argument("--visitors", type=int, default=30)
+    options.add_argument("--pause", type=int, default=1000, help="milliseconds between an answer and the next letter")
+    given = options.parse_args()
+    print(f"load of this machine: {os.getloadavg()[0]:.1f} on {psutil.cpu_count()} cores")
+    with tempfile.TemporaryDirectory() as folder, demo(Path(folder)) as server, sync_playwright() as playwright:
+        browser, begun = chromium(playwright), time.perf_counter()
+        arrive(browser, server.url).close(run_before_unload=True)
+        print(f"preparation, and the first page after it: {time.perf_counter() - begun:.1f} s")
+        loads(browser, server.url, given.loads)
+        crowd(browser, server, given.visitors, WORDS[:20], given.pause)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
