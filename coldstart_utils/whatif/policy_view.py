@@ -44,11 +44,11 @@ class Plane:
         )  # fmt: skip
         self.y = bq.Axis(
             scale=self.scales["y"], tick_values=np.arange(0, top, 0.1), tick_format=".1f", orientation="vertical",
-            label_offset="2.8em",
+            label_offset="3.4em",
         )  # fmt: skip
         self.figure = bq.Figure(
             marks=[self.grid, self.line, self.front, *reversed(self.marks.values())], axes=[self.x, self.y],
-            fig_margin={"top": 12, "bottom": 44, "left": 58, "right": 14},
+            fig_margin={"top": 12, "bottom": 44, "left": 68, "right": 14},
             animation_duration=150, padding_x=0, padding_y=0,
             background_style={"fill": "transparent"}, layout={"width": "100%", "height": "460px"},
         )  # fmt: skip
