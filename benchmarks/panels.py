@@ -18,7 +18,7 @@ from playwright.sync_api import sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 from driver import DRAWN, STOPWATCH, arrive, chromium, demo
 
-WORDS = "robots in love with an old spaceship and a lonely detective in the rain"
+WORDS = "robotsinlovewithanoldspaceship"  # no space: one at the end changes nothing, and nothing would be drawn
 # Types a letter and waits for the answer, again and again, in every page by itself; `pause` ms lie between two letters.
 TYPIST = """([letters, pause]) => {
   const panel = document.querySelector(".cs-item");
