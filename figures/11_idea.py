@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from coldstart_utils.palette import BLUE, FAINT, GREEN, GREY, INK, ORANGE, figure, png
+from coldstart_utils.palette import BLUE, FAINT, GREY, INK, ORANGE, figure, png
 
 LISTS = {"alien": "A", "boy": "A  C", "creature": "", "lawyer": "C", "shark": "B", "space": ""}
-FILMS = {"A": 38.0, "B": 60.0, "C": 78.0}
-QUESTION, MEAN_FILM, MEAN_QUESTION = 17.0, 58.0, 12.0
+FILMS = {"A": 38.0, "C": 60.0, "B": 78.0}
+QUESTION, MEAN_FILM, MEAN_QUESTION = 17.0, 51.0, 10.0
 
 
 def words(ax):
@@ -52,16 +52,16 @@ def meanings(ax):
     )
     ax.set(xlim=(-0.25, 1.75), ylim=(-0.62, 1.25), aspect="equal", title="… a space of meanings …")
     ax.axis("off")
+    ax.set_anchor("N")
 
 
 def centred(ax):
     """Sketch the same directions less their means, scaled to one length."""
     # A sketch: the plane has too few directions to subtract in; the angles show what is near to what.
-    rest = {"question": direction(-18.0), "A": direction(-38.0), "B": direction(95.0), "C": direction(150.0)}
+    rest = {"question": direction(-18.0), "A": direction(-38.0), "C": direction(95.0), "B": direction(150.0)}
     for name, end in rest.items():
         arrow(ax, end, BLUE if name == "question" else ORANGE, name)
-    ax.plot(0, 0, "o", color=GREEN, ms=5)
-    ax.set(xlim=(-1.3, 1.9), ylim=(-1.1, 1.35), aspect="equal", title="… and what is left without it")
+    ax.set(xlim=(-1.3, 1.9), ylim=(-1.1, 1.35), aspect="equal", title="… and without what all share")
     ax.axis("off")
     ax.set_anchor("N")
 

@@ -38,7 +38,7 @@ def by_level(tables: Mapping[str, pd.DataFrame], both: str, *, title: str, xlabe
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1])
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="x", color="#EEEEEE", zorder=0)
-    axes[0, 0].set_yticks(range(len(levels) + 1), [*levels, "both, best way"])
+    axes[0, 0].set_yticks(range(len(levels) + 1), [*levels, "words and meaning"])
     axes[0, 0].set_ylim(len(levels) + 0.5, -0.6)
     handles = [axes[0, 0].plot([], [], "o", color=c, label=n)[0] for n, c in (*WAY.values(), ("together", GREEN))]
     fig.legend(handles=handles, loc="outside lower center", ncols=3)
@@ -69,7 +69,11 @@ def shared_words(facts: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
         rows = rows[rows["n"] >= 8]
         right.plot(rows["x"], rows["y"], "o-", color=colour, label=name)
     left.set(title=title, xlabel="share of a question's words in the text of its item", ylabel="share of questions")
-    right.set(title="Found by that", xlabel="share of a question's words in the text", ylabel="among the first ten")
+    right.set(
+        title="Found, by share of shared words",
+        xlabel="share of a question's words in the text",
+        ylabel="among the first ten",
+    )
     for ax in (left, right):
         ax.xaxis.set_major_formatter("{x:.0%}")
         ax.yaxis.set_major_formatter("{x:.0%}")
@@ -154,7 +158,8 @@ def found_by_people(people: pd.DataFrame, written: pd.DataFrame, base: str, curv
     return {
         "the same search finds far more of what a language model asks for than of what people ask for":
             made[base] > table["high"][base] + 0.2,
-        "on catalogue text alone the two sets of questions are alike": abs(mean[catalogue] - made[catalogue]) < 0.05,
+        "by meaning, on catalogue text alone, the two sets of questions are alike":
+            abs(mean[catalogue] - made[catalogue]) < 0.05,
         "for people, generated text finds more films than the catalogue's own":
             table["high"][catalogue] < table["low"]["+ keywords | meaning"],
         "for people, words and meaning together find more than words or one vector":
@@ -167,11 +172,22 @@ def found_by_people(people: pd.DataFrame, written: pd.DataFrame, base: str, curv
 
 
 def told_found(table: pd.DataFrame, first: pd.DataFrame) -> str:
-    """Return each method's share in the first ten and at the first place, in ascending order, from two comparisons."""
+    """Return what differs from the baseline, and each method's share in the first ten and at the first place.
+
+    `table` compares the first ten, `first` the first place; methods stand in ascending order.
+    """
     rows = table.sort_values("mean", kind="stable").itertuples()
-    return (
-        "First ten (first): " + "; ".join(f"{r.model} {r.mean:.3f} ({first['mean'][r.model]:.3f})" for r in rows) + "."
-    )
+    shares = "; ".join(f"{row.model} {row.mean:.3f} ({first['mean'][row.model]:.3f})" for row in rows)
+    others = table[table["model"] != table["baseline"]]
+    parts = [
+        f"{told}: {', '.join(others['model'][others[sign]])}"
+        for sign, told in (("worse", "shown to find less"), ("better", "shown to find more"))
+        if others[sign].any()
+    ]
+    unclear = others["model"][~others["worse"] & ~others["better"]]
+    parts += [f"not shown to differ: {', '.join(unclear)}"] if len(unclear) else []
+    answer = f"In the first ten, compared with *{table['baseline'].iloc[0]}*: {'; '.join(parts)}."
+    return f"{answer}\n\nFirst ten (first): {shares}."
 
 
 def told_shared(facts: Mapping[str, pd.DataFrame]) -> str:
