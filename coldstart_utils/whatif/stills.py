@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from functools import cache
 from typing import Any
@@ -54,6 +55,8 @@ def _fonts() -> tuple[str, ...]:
 
     By file: matplotlib's own list does not know of a font that was installed after it was made.
     """
+    # A Chinese font often has no bold letters, and its usual ones serve: that needs no warning in a chapter.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     chinese = [path for path in font_manager.findSystemFonts() if re.search("(?i)cjk|simhei|msyh|pingfang|wqy", path)]
     for path in chinese[:1]:
         font_manager.fontManager.addfont(path)
