@@ -72,7 +72,8 @@ def item_folds(
     Raises ColdstartError unless 2 <= n <= half the items that can be new.
     """
     known = _at_least(least, X.T)
-    if not 2 <= n <= (most := len(known) // 2):
+    most = len(known) // 2
+    if not 2 <= n <= most:
         raise ColdstartError(
             f"item_folds: expected 2 to {most} folds, with two of {len(known)} items new in each, got {n!r}"
         )
