@@ -146,20 +146,21 @@ def together(
     """
     search, asked = engine(dataset, encoder), encoder.encode(list(questions))
     usual = crossed(half, lambda rows: asked[rows].mean(axis=0), asked.shape[1:])
-    plain = {name: asked @ encoder.encode(texts).T for name, texts in fields(dataset).items()}
+    vectors = [encoder.encode(texts) for texts in fields(dataset).values()]
+    plain = [asked @ own.T for own in vectors]
     parts = search.parts(questions, usual)
-    words, meaning = parts["words"], [parts[name] for name in plain]
+    words, meaning = parts["words"], [parts[name] for name in search.vectors]
     scores = {
-        "fields apart": mixture(list(plain.values())),
+        "fields apart": mixture(plain),
         "fields apart, centred": mixture(meaning),
-        "words and meaning, not centred": mixture([words, *plain.values()]),
+        "words and meaning, not centred": mixture([words, *plain]),
         OURS: mixture([words, *meaning]),
         "by ranks": _by_ranks([words, *meaning]),
     }
     said = spoken(questions, encoder)
-    best = [said.best_part(encoder.encode(texts)) for texts in fields(dataset).values()]
+    best = [said.best_part(own) for own in vectors]
     scores["+ best sentence"] = mixture([words, *meaning, *best], [1.0] * (1 + len(meaning)) + [0.5] * len(best))
-    back = [fed_back(centred(asked, usual), vectors) @ vectors.T for vectors in search.vectors.values()]
+    back = [fed_back(centred(asked, usual), own) @ own.T for own in search.vectors.values()]
     scores["+ feedback"] = mixture([words, *back])
     scores["weights learnt"] = _with_learnt([words, *meaning, *best, np.log1p(clicks)], half, right)
     return scores | with_clicks(scores[OURS], right, clicks, guessed_clicks(search, clicks))

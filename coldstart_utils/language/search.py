@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..ground import ColdstartError
+from ..models.content import unit_rows
 from ..models.scores import top_k
 from .encoders import TextEncoder
 from .facts import words
@@ -229,8 +230,7 @@ def centred(vectors: Array, mean: Array) -> Array:
     Every question says 'I saw a film, please help', every text of a film tells a story. Vectors share the direction of
     it, and what tells one from another is what is left.
     """
-    moved = vectors - mean
-    return (moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    return unit_rows(vectors - mean).astype(np.float32)
 
 
 def fed_back(questions: Array, vectors: Array, *, k: int = 3, weight: float = 0.5) -> Array:
@@ -239,5 +239,4 @@ def fed_back(questions: Array, vectors: Array, *, k: int = 3, weight: float = 0.
     Pseudo relevance feedback (Rocchio 1971) with nobody asked: q + weight·mean, scaled to length 1.
     """
     items, _ = nearest(questions, vectors, k)
-    moved = questions + weight * vectors[items].mean(axis=1)
-    return moved / np.linalg.norm(moved, axis=1, keepdims=True)
+    return unit_rows(questions + weight * vectors[items].mean(axis=1))
