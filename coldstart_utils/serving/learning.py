@@ -53,14 +53,14 @@ def model_of(items: Sequence[Item], X: sparse.csr_matrix, until: float = 0.0) ->
     intercept = mean - centre @ W
     V = sides.own.astype(float)
     few = np.setdiff1d(np.arange(len(items)), well)
+    _, spread = empirical_prior(sides.own, well, F @ F.T, reg=REG)
     if len(few):
-        guess, (_, covariance) = intercept + F[few] @ W, empirical_prior(sides.own, well, F @ F.T, reg=REG)
-        silence = SILENCE / NOISE
-        V[few] = posterior(X.T.tocsr()[few], sides.other, guess, covariance, noise=NOISE, silence=silence)
+        guess, silence = intercept + F[few] @ W, SILENCE / NOISE
+        V[few] = posterior(X.T.tocsr()[few], sides.other, guess, spread, noise=NOISE, silence=silence)
         V[few[counts[few] == 0]] = guess[counts[few] == 0]
     m, C = prior_of(X, V)
     numbers = np.array([item.number for item in items])
-    return Model(numbers, V.astype(np.float32), m, C, NOISE, intercept, W, np.array(tokens), until)
+    return Model(numbers, V.astype(np.float32), m, C, NOISE, intercept, W, spread, np.array(tokens), until)
 
 
 def prior_of(X: sparse.csr_matrix, V: Array) -> tuple[Array, Array]:
@@ -89,7 +89,7 @@ def untaught(items: Sequence[Item], until: float = 0.0, *, width: int = 384) -> 
     W, zero = directions * np.sqrt(width / rank), np.zeros(rank)
     V = (features_of(np.array([item.vector for item in items]).reshape(-1, width), [], []) @ W).astype(np.float32)
     numbers = np.array([item.number for item in items], int)
-    return Model(numbers, V, zero, np.eye(rank), NOISE, zero, W, np.array([], "<U1"), until)
+    return Model(numbers, V, zero, np.eye(rank), NOISE, zero, W, np.eye(rank), np.array([], "<U1"), until)
 
 
 if __name__ == "__main__":

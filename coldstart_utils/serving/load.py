@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,9 @@ def offered(address: str, asks: Sequence[Ask], rate: float) -> pd.DataFrame:
     Each is due at its moment, whether or not the ones before were answered; its time counts from then, so that a
     service that falls behind cannot hide it (coordinated omission, Tene 2013).
     """
-    return asyncio.run(_offered(address, asks, rate))
+    # In a thread of its own: a notebook has an event loop already.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, _offered(address, asks, rate)).result()
 
 
 async def _offered(address: str, asks: Sequence[Ask], rate: float) -> pd.DataFrame:

@@ -10,8 +10,8 @@ import numpy as np
 Array = np.ndarray
 
 # Past so many items an index answers faster than a product with all: `benchmarks/serving.py` measures it.
-EXACT_UP_TO = 100_000
-PROBED = 0.1  # share of the lists of the index that are looked at
+EXACT_UP_TO = 200_000
+PROBED, LEAST = 0.1, 64  # the share of the lists of the index that are looked at, and how many at least
 
 
 class Rows:
@@ -89,5 +89,5 @@ def lists(factors: Array, *, probed: float = PROBED, sample: int = 100_000) -> A
     index.cp.niter = 5
     index.train(factors[:: max(1, len(factors) // sample)])
     index.add(factors)
-    index.nprobe = max(1, round(probed * number))
+    index.nprobe = min(number, max(LEAST, round(probed * number)))
     return index

@@ -27,7 +27,8 @@ class Model:
 
     `numbers` [n] of the items then and their factors `V` float32 [n, rank]; `mean` [rank], `covariance` [rank, rank]
     and `noise` are the belief about a user before the first event. A later item with features f [d] gets the factor
-    `intercept` + f·`W`: f is its text vector, then which of the `tokens` it has. `name` is 'none' before it is saved.
+    `intercept` + f·`W`: f is its text vector, then which of the `tokens` it has; `spread` [rank, rank] is how far
+    such guesses miss, as a covariance. `name` is 'none' before it is saved.
     """
 
     numbers: Array
@@ -37,6 +38,7 @@ class Model:
     noise: float
     intercept: Array
     W: Array
+    spread: Array
     tokens: Array
     until: float
     name: str = "none"
