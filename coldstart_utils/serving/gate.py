@@ -35,7 +35,7 @@ class Meters:
         self.seconds = Histogram("coldstart_seconds", "Seconds of a request.", ["route"], buckets=SECONDS, **here)
         self.answers = Counter("coldstart_answers", "Rankings by what is known of the user.", ["user"], **here)
         self.scores = Histogram("coldstart_best_score", "Best score of a ranking: drifts with taste and model.",
-                                buckets=[n / 10 for n in range(-2, 21)], **here)  # fmt: skip
+                                buckets=[n / 10 for n in range(21)], **here)  # fmt: skip
         self.new_items = Counter("coldstart_new_items_shown", "Places of rankings with an item newer than the model.",
                                  **here)  # fmt: skip
         self.places = Counter("coldstart_items_shown", "Places of rankings.", **here)

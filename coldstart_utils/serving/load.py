@@ -79,6 +79,13 @@ def ask(address: str, path: str, sent: Any = None) -> Any:
             raise ColdstartError(f"{path}: {error.code}, {json.load(error)['detail']}") from None
 
 
+def meters(address: str) -> dict[str, float]:
+    """Return the numbers of /metrics by their names, labels included."""
+    with urllib.request.urlopen(f"{address}/metrics", timeout=60) as answer:
+        lines = [line for line in answer.read().decode().splitlines() if line and not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
 def offered(address: str, asks: Sequence[Ask], rate: float) -> pd.DataFrame:
     """Return what became of requests sent at a steady `rate` a second: columns path, status, ms.
 

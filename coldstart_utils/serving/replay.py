@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,27 +43,30 @@ def believed(prior: Belief, V: Array, items: Array) -> Belief:
 
 
 def next_choices(
-    prior: Belief, V: Array, stream: Stream, stale: Mapping[str, float], *, k: int, most: int = 20, seed: int = 0
-) -> pd.DataFrame:
+    prior: Belief, V: Array, stream: Stream, stale: Mapping[str, float], *, k: int, most: int = 20, seed: int = 0,
+    believe: Callable[[Belief, Array, Array], Belief] = believed,
+) -> pd.DataFrame:  # fmt: skip
     """Return whether the next choice stood among the k best of what was not chosen yet, by how stale knowledge was.
 
     `stale` maps a name to seconds: what is believed of users is renewed whenever so many have passed (0: with every
     choice, infinity: never since the past). All rank the same items. Up to `most` choices of each user are asked about,
-    drawn at random. Columns: model (the name), user, new (nothing was known in the past), hit, knew (choices), fold.
+    drawn at random. `believe` makes a belief of the prior, V, and choices in their order. Columns: model (the name),
+    user, new (nothing was known in the past), hit, knew (choices), step (choices before), fold.
     """
     rng, rows = np.random.default_rng(seed), []
     for user in stream.tested:
         own = np.flatnonzero(stream.user == user)
         past = int(np.searchsorted(own, stream.cut))
         asked = np.sort(rng.permutation(np.arange(past, len(own)))[:most])
-        for step, name, knew, hit in _asked(prior, V, stream, own, past, asked, stale, k):
+        for step, name, knew, hit in _asked(prior, V, stream, own, past, asked, stale, k, believe):
             rows.append((name, user, past == 0, float(hit), knew, step, 0))
     return pd.DataFrame(rows, columns=["model", "user", "new", "hit", "knew", "step", "fold"])
 
 
 def _asked(
-    prior: Belief, V: Array, stream: Stream, own: Array, past: int, asked: Array, stale: Mapping[str, float], k: int
-) -> Iterator[tuple[int, str, int, bool]]:
+    prior: Belief, V: Array, stream: Stream, own: Array, past: int, asked: Array, stale: Mapping[str, float], k: int,
+    believe: Callable[[Belief, Array, Array], Belief],
+) -> Iterator[tuple[int, str, int, bool]]:  # fmt: skip
     """Yield (step, name, number of choices known, hit) for each choice of one user that is asked about."""
     items, times = stream.item[own], stream.time[own]
     means: dict[int, Array] = {}
@@ -73,7 +76,7 @@ def _asked(
         for name, every in stale.items():
             knew = max(past, known_at(times[:step], times[step], every))
             if knew not in means:
-                means[knew] = believed(prior, V, np.unique(items[:knew])).mean
+                means[knew] = believe(prior, V, np.array([*dict.fromkeys(items[:knew])], int)).mean
             scores = V @ means[knew]
             scores[items[:step]] = -np.inf
             yield step, name, knew, bool((scores > scores[items[step]]).sum() < k)
