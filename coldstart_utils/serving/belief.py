@@ -23,11 +23,12 @@ class Belief:
     def after(self, v: Array, y: float) -> Belief:
         """Return the belief after one answer y about v [rank], in O(rank²).
 
-        With k = C v, s = noise + v·k: mean + k(y − v·mean)/s, C − kkᵀ/s (Sherman & Morrison 1950; Kalman 1960).
+        With k = C v and g = k/(noise + v·k): mean + g(y − v·mean), C − gkᵀ (Sherman & Morrison 1950).
         """
         known = self.covariance @ v
         gain = known / (self.noise + v @ known)
-        return Belief(self.mean + gain * (y - v @ self.mean), self.covariance - np.outer(gain, known), self.noise)
+        mean = self.mean + gain * (y - v @ self.mean)
+        return Belief(mean, self.covariance - np.outer(gain, known), self.noise)
 
     def corrected(self, v: Array, change: float) -> Belief:
         """Return the belief after an answer about v [rank] that has counted already changes by so much.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
+from ..models.evidence import posterior
 from .belief import Belief
-from .store import Event
+from .store import FILE, Event, Reader
 from .versions import Model
 
 Array = np.ndarray
@@ -80,6 +83,24 @@ def _asked(
             scores = V @ means[knew]
             scores[items[:step]] = -np.inf
             yield step, name, knew, bool((scores > scores[items[step]]).sum() < k)
+
+
+def batch_vectors(folder: Path, model: Model, users: Sequence[str]) -> Array:
+    """Return the posterior means [users, rank] of all that a store holds of `users`, by `evidence.posterior` at once.
+
+    Raises ColdstartError if there is no store.
+    """
+    reader = Reader(folder / FILE)
+    items = reader.items()
+    own = dict(zip(model.numbers.tolist(), model.V))
+    V = [own.get(item.number, model.factors(item.vector[None], [item.attributes])[0]) for item in items]
+    column = {item.number: n for n, item in enumerate(items)}
+    rows = [(n, column[number], value) for n, user in enumerate(users) for number, _, value in reader.answers(user)]
+    reader.close()
+    row, place, y = (np.array(part) for part in zip(*rows))
+    X = sparse.csr_matrix((y, (row, place)), shape=(len(users), len(V)))
+    prior = np.tile(model.mean, (len(users), 1))
+    return posterior(X, np.array(V, float), prior, model.covariance, noise=model.noise)
 
 
 def known_at(earlier: Array, now: float, every: float) -> int:
