@@ -49,6 +49,22 @@ class Dataset:
         rows, columns = self.interactions["user"].to_numpy(), self.interactions["item"].to_numpy()
         return sparse.csr_matrix((data, (rows, columns)), shape=(self.n_users, self.n_items))
 
+    def with_least(self, *, items: int = 0, repeats: int = 0) -> Dataset:
+        """Return the catalogue itself, if at least so many `items` were chosen by somebody, and `repeats` users and as
+        many items have two choices.
+
+        A chapter that cannot do without asks this when it reads the data, before it shows anything. Raises
+        ColdstartError.
+        """
+        chosen = self.interactions["item"].nunique()
+        if chosen < items:
+            raise ColdstartError(f"{self.name}: expected {items} or more items that somebody chose, found {chosen}")
+        for side in ("user", "item"):
+            found = int((self.interactions[side].value_counts() > 1).sum())
+            if found < repeats:
+                raise ColdstartError(f"{self.name}: expected {repeats} or more {side}s with two choices, found {found}")
+        return self
+
 
 def lacks(dataset: Dataset) -> list[str]:
     """Return what the chapters can use and this catalogue does not have, in words."""

@@ -28,7 +28,7 @@ from coldstart_utils.catalogue.sources import load_dataset
 from coldstart_utils.ground import ColdstartError, package_file, written_aside
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.language.facts import words
-from coldstart_utils.language.fields import by_level, crossed, engine, halves, levels, together
+from coldstart_utils.language.fields import by_level, engine, halves, levels, together, usual_of_others
 from coldstart_utils.language.search import WordIndex, centred
 from coldstart_utils.measure import known_items
 from coldstart_utils.models.scores import mixture, top_k
@@ -67,8 +67,7 @@ def like_it(dataset: Dataset, asked: Questions, others: Questions, half: Array, 
     Those about the same item are left out: they would tell the answer.
     """
     search, vectors, known = engine(dataset, encoder), encoder.encode(asked.texts), encoder.encode(others.texts)
-    usual = crossed(half, lambda rows: vectors[rows].mean(axis=0), vectors.shape[1:])
-    own, written = centred(vectors, usual), centred(known, known.mean(axis=0))
+    own, written = centred(vectors, usual_of_others(vectors, half)), centred(known, known.mean(axis=0))
     alike = own @ written.T
     alike[asked.right[:, None] == others.right] = -np.inf
     moved = own + 0.5 * written[top_k(alike, 3)].mean(axis=1)
