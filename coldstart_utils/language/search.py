@@ -19,8 +19,9 @@ from .facts import words
 
 Array = np.ndarray
 
-# Past so many vectors a graph answers one question faster than a matrix product: `benchmarks/search.py` measures it.
-EXACT_UP_TO = 50_000
+# Up to so many vectors one exact answer takes less than 5 ms on one core, by `benchmarks/search.py`. A graph answers
+# faster at any size, but it misses one or two of a hundred, and to build it costs as much as some thousand exact answers.
+EXACT_UP_TO = 30_000
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 
