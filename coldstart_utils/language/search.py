@@ -19,8 +19,8 @@ from .facts import words
 
 Array = np.ndarray
 
-# Up to so many vectors one exact answer takes less than 5 ms on one core, by `benchmarks/search.py`. A graph answers
-# faster at any size, but it misses one or two of a hundred, and to build it costs as much as some thousand exact answers.
+# Up to so many vectors an exact answer takes less than 5 ms on one core (`benchmarks/search.py`). A graph is faster at
+# any size, but it misses one or two of a hundred, and to build it costs as much as some thousand exact answers.
 EXACT_UP_TO = 30_000
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
