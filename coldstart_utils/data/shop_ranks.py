@@ -41,7 +41,10 @@ def held_back(dataset: Dataset) -> pd.DataFrame:
     if missing := {"title", "description"} - set(dataset.items.columns):
         raise ColdstartError(f"{dataset.name}: expected items with a title and a description, without {missing}")
     table = dataset.items[["item_id", "title", "description"]].apply(lambda column: column.astype(str).str.strip())
-    rest = [text.removeprefix(title).lstrip(" .") for title, text in zip(table["title"], table["description"])]
+    rest = [
+        text[len(title) :].lstrip(" .") if text.lower().startswith(title.lower()) else text
+        for title, text in zip(table["title"], table["description"])
+    ]
     table = table.assign(description=rest)
     told = [bool(words(title)) and bool(words(text)) for title, text in zip(table["title"], table["description"])]
     return table[told].reset_index(drop=True)
