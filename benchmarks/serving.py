@@ -29,13 +29,14 @@ from rich.table import Table
 from scipy import sparse
 
 from coldstart_utils.catalogue.sources import load_dataset
+from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.models.als import als_implicit
 from coldstart_utils.serving import ranking
 from coldstart_utils.serving.belief import Belief
 from coldstart_utils.serving.load import ask, offered, percentiles, running
+from coldstart_utils.serving.start import filled, newest
 from coldstart_utils.serving.state import State
 from coldstart_utils.serving.store import Store
-from coldstart_utils.serving.versions import load
 
 Array = np.ndarray
 
@@ -194,12 +195,14 @@ def events_in(folder: Path, n: int) -> None:
 
 def start(folder: Path) -> None:
     """Time the opening of a store with a million events more, until the first answer."""
+    store = Store(folder)
+    filled(store, "ml-100k", TextEncoder().encode, print)
+    newest(folder, print)
+    store.close()
     events_in(folder, 1_000_000)
     begun = time.perf_counter()
     store = Store(folder)
-    model = load(folder)
-    assert model
-    state = State(model, store.reader())
+    state = State(newest(folder, print), store.reader())
     opened = time.perf_counter() - begun
     first = timed(lambda: state.recommend(state.user("many 7"), K), 1)
     fresh = iter(range(100, 200))

@@ -48,6 +48,8 @@ class Service:
     async def __aenter__(self) -> Service:
         self.loop = asyncio.get_running_loop()
         self.writer = Writer(self.store, self._deliver, waiting=self.waiting)
+        # Lists and clicks need not wait until the encoder is loaded; the first text does.
+        self.reading.submit(self.encode, ["The first text loads the model."])
         return self
 
     async def __aexit__(self, *_: Any) -> None:

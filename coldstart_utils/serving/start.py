@@ -83,19 +83,14 @@ def only_writer(folder: Path) -> FileLock:
 
 
 def prepared(folder: Path, data: str, token: str, retrain_after: int, tell: Tell) -> FastAPI:
-    """Return the application for a store that is filled if it was empty, with a model that is learnt if there is none.
-
-    The encoder reads one text first, so that the first request need not wait for it.
-    """
+    """Return the application for a store, which is filled if it was empty, with a model, learnt if there was none."""
     from .live import Service
     from .service import application
 
     begun, store, encoder = time.perf_counter(), Store(folder), TextEncoder()
     filled(store, data, encoder.encode, tell)
     state = State(newest(folder, tell), store.reader())
-    short = quick(encoder)
-    short.encode(["The first text loads the model."])
-    service = Service(store, state, short.encode, retrain_after=retrain_after)
+    service = Service(store, state, quick(encoder).encode, retrain_after=retrain_after)
     events, seconds = state.reader.count(), time.perf_counter() - begun
     tell(f"{len(state.ids)} items, {events} events, model {state.model.name}: ready after {seconds:.1f} s.")
     return application(service, token=token)
