@@ -71,7 +71,8 @@ def under_load(folder: Path, seconds: float) -> None:
     rows = []
     with running(folder, core=cores[-1]) as address:
         os.sched_setaffinity(0, set(cores[:-1]) or set(cores))
-        offered(address, clicks(200, 0), 100)  # what is loaded once is not measured
+        inserted(address, -1, "The encoder is loaded once, which is not measured")
+        offered(address, clicks(200, 0), 100)
         for n, rate in enumerate((200, 400, 600, 800, 1000, 1200)):
             found = percentiles(offered(address, clicks(int(rate * (seconds if n == 0 else 5) / 2), n + 1), rate))
             rows += [{"requests a second": rate, "path": path, **row} for path, row in found.to_dict("index").items()]
