@@ -266,6 +266,9 @@ def onnx_forward(path: Path, pooling: str) -> Callable[[dict[str, Array]], Array
         raise ColdstartError("backend 'onnx' needs the extra: pip install 'coldstart-utils[onnx]'") from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # Left alone it takes a thread for each core of the machine, also where the process may use only one.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or allowed or 1)
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def forward(batch: dict[str, Array]) -> Array:
