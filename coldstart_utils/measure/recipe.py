@@ -21,7 +21,8 @@ Array = np.ndarray
 Matrix = Any  # a NumPy array or a SciPy sparse matrix
 K = 20
 PARTS = 5
-MOST_ITEMS, MOST_PAIRS = 1_400, 3_000_000  # what the choice is made on; the fit takes all
+# What is chosen on: blocks on few items, numbers on more, in fewer groups; the fit takes all.
+FEW, MORE, MOST_PAIRS = 1_400, 4_000, 3_000_000
 OWN = FAME = (0.0, 0.1, 0.3, 1.0, 3.0)
 STEP = 3.0
 SURE = 0.5  # a step must gain so many standard errors
@@ -96,14 +97,14 @@ class Trial:
     at a time would not do: a user's own choice raises all rivals of the item it is about, and that item never.
     """
 
-    def __init__(self, X: sparse.csr_matrix, cosines: Mapping[str, Array], seed: int = 0) -> None:
+    def __init__(self, X: sparse.csr_matrix, cosines: Mapping[str, Array], *, most: int = PARTS, seed: int = 0) -> None:
         self.cosines, self.n = cosines, X.shape[1]
         self.X = X
         rng = np.random.default_rng(seed)
         users, most = np.flatnonzero(np.diff(X.indptr)), max(1_500, MOST_PAIRS // self.n)
         asked = users if len(users) <= most else np.sort(rng.choice(users, most, replace=False))
         rounds = 1 if self.n > 900 else 3
-        groups = [g for r in range(rounds) for g in random_groups(self.n, min(PARTS, self.n), seed=seed + r)]
+        groups = [g for r in range(rounds) for g in random_groups(self.n, min(PARTS, self.n), seed=seed + r)[:most]]
         self.asked = [_asked(X, users, asked, group) for group in groups]
         self._teachers: dict[float, list[tuple[TeacherWithout, Group]]] = {}
 
@@ -111,15 +112,16 @@ class Trial:
         """Return the outcome of a setting for its `own` and `fame` and their neighbours, by (own, fame)."""
         M = student(self._kernel(setting), setting.reg)
         found: dict[tuple[float, float], Outcome] = {}
+        pairs = {(own, setting.fame) for own in _near(setting.own, OWN)}
+        pairs |= {(setting.own, fame) for fame in _near(setting.fame, FAME)}
         for asked, taught in zip(self.asked, self._taught(setting.penalty)):
             W = student_without(M, asked.group)
             V, plain = taught.carried(W), W.T
             parts = [(asked.known @ each, asked.average @ each) for each in (V, plain)]
-            for own in _near(setting.own, OWN):
+            for own, fame in sorted(pairs):
                 scores, average = (learnt + np.float32(own) * chosen for learnt, chosen in zip(*parts))
-                for fame in _near(setting.fame, FAME):
-                    outcome = asked.outcome(scores + np.float32(fame) * average, self.n)
-                    found[own, fame] = found[own, fame] + outcome if (own, fame) in found else outcome
+                outcome = asked.outcome(scores + np.float32(fame) * average, self.n)
+                found[own, fame] = found[own, fame] + outcome if (own, fame) in found else outcome
         return found
 
     def _kernel(self, setting: Setting) -> Array:
@@ -223,18 +225,37 @@ def chosen(trial: Trial, sizes: Array | None = None) -> Climb:
     return climb
 
 
+def refined(trial: Trial, climb: Climb) -> Climb:
+    """Return the climb that chose the numbers of `climb.setting` anew, on a trial of its joint cosines 'all'."""
+    further = Climb(trial, replace(climb.setting, weights={"all": 1.0}), first=climb.first, tried=climb.tried)
+    further.ask(further.setting)
+    numbers = [_scaled(name) for name in ("reg", "spread", "penalty")]
+    further.step(numbers, (STEP, 1 / STEP))
+    further.step(numbers, (STEP**0.5, STEP**-0.5))
+    further.setting = replace(further.setting, weights=climb.setting.weights)
+    return further
+
+
 def transfer(train: Matrix, blocks: Mapping[str, Matrix]) -> Carried:
     """Return the scorer of new items that knows `train` [users, items] and `blocks` of features [items, d] of all."""
-    X = feedback(train, "train")
-    X = X.astype(bool).astype(np.float32)
+    X = feedback(train, "train").astype(bool).astype(np.float32)
     warm = np.flatnonzero(np.diff(X.tocsc().indptr))
     likeness = Likeness(blocks, warm)
-    sample = warm if len(warm) <= MOST_ITEMS else np.sort(np.random.default_rng(0).choice(warm, MOST_ITEMS, replace=False))
-    cosines = {name: likeness.of(name, sample, sample) for name in likeness.features}
-    climb = chosen(Trial(X[:, sample], cosines))
+    few = _sample(warm, FEW)
+    climb = chosen(Trial(X[:, few], {name: likeness.of(name, few, few) for name in likeness.features}))
+    if len(warm) > len(few):
+        more = _sample(warm, MORE)
+        joint = {"all": likeness.mixed(climb.setting.weights, more, more)}
+        climb = refined(Trial(X[:, more], joint, most=2), climb)
     scorer = Carried(X, likeness, climb.setting)
     scorer.climb = climb
     return scorer
+
+
+def _sample(items: Array, most: int) -> Array:
+    if len(items) <= most:
+        return items
+    return np.sort(np.random.default_rng(0).choice(items, most, replace=False))
 
 
 @dataclass(frozen=True, eq=False)
