@@ -157,7 +157,7 @@ def test_memory_is_told_before_it_is_taken(world, split, monkeypatch):
 
 
 def test_an_outcome_is_the_ndcg_of_a_full_ranking(world):
-    X, views = world
+    X, _ = world
     known = np.flatnonzero(np.diff(X.tocsc().indptr))
     trial = Trial(X[:, known].astype(np.float32), {"a": np.eye(len(known), dtype=np.float32)})
     asked = trial.asked[0]
