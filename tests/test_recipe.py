@@ -3,14 +3,21 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
+from typer.testing import CliRunner
 
+from coldstart_utils.book import advice, cli
 from coldstart_utils.catalogue.splits import hide_items
 from coldstart_utils.ground import ColdstartError
+from coldstart_utils.language.context import tfidf
+from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.measure.choosing import Outcome, Trial
-from coldstart_utils.measure.ranking import evaluate, from_matrix
+from coldstart_utils.measure.newcomers import NewcomerRecipe, newcomers
+from coldstart_utils.measure.ranking import evaluate, from_items, from_matrix
 from coldstart_utils.measure.recipe import Recipe, transfer
+from coldstart_utils.measure.study import user_folds
 from coldstart_utils.models import carried, held_out
 from coldstart_utils.models.carried import Carried, Setting
 from coldstart_utils.models.content import bridge
@@ -233,3 +240,114 @@ def test_any_kind_of_number_gives_the_same(world, split, fitted, change):
 def test_faults_are_told_in_a_sentence(world, change, said):
     with pytest.raises(ColdstartError, match=said):
         transfer(*change(*world))
+
+
+# --- New users --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def people(world):
+    """Return what a study asks of new users at k = 0, 1 and 5, and profiles that say something of their tastes."""
+    X, _ = world
+    tastes = rng(1).normal(size=(150, 3))  # as in `world`
+    asked = {k: user_folds(X, 5, k=k, least=7)[0].outer for k in (0, 1, 5)}
+    return asked, {"tastes": tastes @ rng(20).normal(size=(3, 6)) + 0.3 * rng(21).normal(size=(150, 6))}
+
+
+def test_profiles_help_at_first_and_choices_from_then_on(people):
+    asked, profiles = people
+    told, untold = newcomers(asked[0].train, profiles), newcomers(asked[0].train)
+    means = {}
+    for k, split in asked.items():
+        scorers = {
+            "profile": lambda u, i, split=split: told.scores(u, split.support[u], i),
+            "none": lambda u, i, split=split: untold.scores(u, split.support[u], i),
+            "popular": from_items(split.item_counts),
+        }
+        means[k] = evaluate(scorers, split).groupby("model")["ndcg"].mean()
+    assert means[0]["none"] == pytest.approx(means[0]["popular"], abs=0.01)
+    assert means[0]["profile"] > means[0]["popular"] + 0.05
+    assert means[5]["none"] > means[5]["popular"]
+    assert "like profile" in told.told and "all people" in untold.told
+
+
+def test_new_users_repeat_run_as_a_method_and_fit_by_hand(people):
+    split = people[0][5]
+    first, second = newcomers(split.train), newcomers(split.train)
+    assert (first.penalty, first.weight, first.after) == (second.penalty, second.weight, second.after)
+    train = split.train[np.flatnonzero(np.diff(split.train.indptr))]
+    by_hand = split.support[split.users] @ ease(train, first.penalty) + first.weight * train.mean(axis=0)
+    found = NewcomerRecipe().fit(split)(split.users, np.arange(80))
+    np.testing.assert_allclose(found, by_hand, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda X, b: (sparse.csr_matrix(X.shape), b), "at least 10 users who chose something, got 0"),
+        (lambda X, b: (X, {"a": np.ones((7, 2))}), "row numbers"),
+        (lambda X, b: (X, {"a": np.ones((151, 2))}), "150 users and the profiles have 151 rows"),
+        (lambda X, b: (X, {"a": np.full((150, 2), np.inf)}), "finite"),
+    ],
+)
+def test_faults_about_people_are_told_in_a_sentence(people, change, said):
+    with pytest.raises(ColdstartError, match=said):
+        newcomers(*change(people[0][0].train, people[1]))
+
+
+# --- Advice -----------------------------------------------------------------------------------------------------------
+
+
+def write_world(folder, X, words):
+    pairs = sparse.coo_matrix(X)
+    lines = [f"u{u}\ti{i}" for u, i in zip(pairs.row, pairs.col)]
+    (folder / f"{folder.name}.inter").write_text("user_id:token\titem_id:token\n" + "\n".join(lines) + "\n")
+    items = [f"i{i}\t{title}" for i, title in enumerate(words)]
+    (folder / f"{folder.name}.item").write_text("item_id:token\ttitle:token_seq\n" + "\n".join(items) + "\n")
+
+
+@pytest.fixture
+def titled(world):
+    """Return a title an item, whose words say which tastes it meets."""
+    things = rng(2).normal(size=(80, 3))
+    return [" ".join(w[int(t > 0)] for w, t in zip(WORDS, thing)) + f" {n}" for n, thing in enumerate(things)]
+
+
+WORDS = (("quiet", "loud"), ("blue", "red"), ("short", "long"))
+
+
+def test_advice_counts_measures_and_says_what_to_try(tmp_path, world, titled, monkeypatch):
+    monkeypatch.setattr(TextEncoder, "encode", lambda self, texts: tfidf(texts).toarray())  # no weights are loaded
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    write_world(folder, world[0], titled)
+    result = CliRunner().invoke(cli.app, ["advise", str(folder)])
+    assert result.exit_code == 0, result.output
+    for words in ("150 users, 80 items", "words an item", "fewer than five", "recipe without knobs", "Try "):
+        assert words in result.output
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "no text", "tiny"])
+def test_advice_on_a_bad_folder_is_one_sentence(tmp_path, world, kind):
+    folder = tmp_path / "shop"
+    if kind != "missing":
+        folder.mkdir()
+    if kind in ("no text", "tiny"):
+        write_world(folder, world[0] if kind == "no text" else world[0][:3, :4], ["a"] * 80)
+    if kind == "no text":
+        (folder / "shop.item").unlink()
+    result = CliRunner().invoke(cli.app, ["advise", str(folder)])
+    assert result.exit_code == 1
+    last = result.output.strip().splitlines()[-1]
+    assert last.startswith("coldstart: ") and "Traceback" not in result.output
+
+
+def test_advice_recommends_by_what_was_shown():
+    counted = advice.Numbers(10, 20, 30, 5.0, 0.6, 0.1)
+    table = pd.DataFrame(
+        {"mean": [0.2, 0.3], "better": [False, False], "worse": [True, False]}, ["ridge on words", advice.RECIPE]
+    )
+    assert "Try `transfer" in advice.Advice("shop", counted, table, "").first
+    assert "not shown" in advice.Advice("shop", counted, table.assign(worse=False), "").first
+    behind = table.assign(worse=False, better=[True, False], mean=[0.4, 0.3])
+    assert advice.Advice("shop", counted, behind, "").first.startswith("Try ridge on words first: the recipe is behind")
