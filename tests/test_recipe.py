@@ -60,7 +60,7 @@ def test_what_is_said_without_a_group_equals_refitting_without_it(size):
     X = sparse.csr_matrix((rng().random((60, 25)) < 0.2).astype(float))
     Z = rng(1).normal(size=(25, 5))
     K = Z @ Z.T
-    M, P = held_out.student(K, 0.7), held_out.teacher(X, 3.0)
+    M, P = held_out.student_misses(K, 0.7), held_out.teacher(X, 3.0)
     for group in held_out.random_groups(25, 25 // size):
         W = held_out.student_without(M, group)
         said = X[:, group.others] @ (held_out.teacher_without(P, group).carried(W) + 0.5 * W.T)

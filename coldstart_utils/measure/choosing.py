@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -10,7 +10,15 @@ import numpy as np
 from scipy import sparse
 
 from ..models.carried import Setting
-from ..models.held_out import Group, TeacherWithout, random_groups, student, student_without, teacher, teacher_without
+from ..models.held_out import (
+    Group,
+    TeacherWithout,
+    random_groups,
+    student_misses,
+    student_without,
+    teacher,
+    teacher_without,
+)
 from ..models.likeness import alignment, chosen_together, product, shares
 
 Array = np.ndarray
@@ -19,6 +27,7 @@ PARTS = 5
 MOST_PAIRS = 3_000_000  # of users and items; beyond, a part of the users is asked
 OWN = FAME = (0.0, 0.1, 0.3, 1.0, 3.0)
 STEP = 3.0
+Change = Callable[[Setting, float], Setting | None]
 SURE = 0.5  # a step must gain so many standard errors
 
 
@@ -97,7 +106,7 @@ class Trial:
     at a time would not do: a user's own choice raises all rivals of the item it is about, and that item never.
     """
 
-    numbers = ("reg", "spread", "penalty")
+    numbers: tuple[str, ...] = ("reg", "spread", "penalty")
 
     def __init__(self, X: sparse.csr_matrix, cosines: Mapping[str, Array], *, most: int = PARTS, seed: int = 0) -> None:
         self.cosines, self.X, self.n = cosines, X, X.shape[1]
@@ -107,11 +116,11 @@ class Trial:
         rounds = 1 if self.n > 900 else 3
         groups = [g for r in range(rounds) for g in random_groups(self.n, min(PARTS, self.n), seed=seed + r)[:most]]
         self.asked = [_asked(X, users, asked, group) for group in groups]
-        self._teachers: dict[float, list[tuple[TeacherWithout, Group]]] = {}
+        self._teachers: dict[float, list[TeacherWithout]] = {}
 
     def outcomes(self, setting: Setting) -> dict[tuple[float, float], Outcome]:
         """Return the outcome of a setting for its `own` and `fame` and their neighbours, by (own, fame)."""
-        M = student(joint_kernel(self.cosines, setting), setting.reg)
+        M = student_misses(joint_kernel(self.cosines, setting), setting.reg)
         found: dict[tuple[float, float], Outcome] = {}
         pairs = {(own, setting.fame) for own in _near(setting.own, OWN)}
         pairs |= {(setting.own, fame) for fame in _near(setting.fame, FAME)}
@@ -172,6 +181,11 @@ class Climb:
     tried: int = 0
     seen: set[Any] = field(default_factory=set)
 
+    @property
+    def last(self) -> float:
+        """Return NDCG@20 of the best setting so far."""
+        return self.outcome.mean if self.outcome else 0.0
+
     def ask(self, setting: Setting) -> bool:
         """Take a setting, with the best own and fame near it, if it is better than the one so far; say whether."""
         mark = (*(round(w, 6) for w in setting.weights.values()), setting.spread, setting.reg, setting.penalty)
@@ -190,7 +204,7 @@ class Climb:
                 self.setting, self.outcome, taken = replace(setting, own=own, fame=fame), outcome, True
         return taken
 
-    def step(self, changes: list[Callable[[Setting, float], Setting | None]], factors: tuple[float, ...]) -> bool:
+    def step(self, changes: Sequence[Change], factors: tuple[float, ...]) -> bool:
         """Try each change by each factor, go on with one as long as it helps, and say whether one did."""
         moved = False
         for change in changes:
@@ -203,11 +217,11 @@ class Climb:
         return moved
 
 
-def _scaled(name: str) -> Callable[[Setting, float], Setting]:
+def _scaled(name: str) -> Change:
     return lambda setting, factor: replace(setting, **{name: getattr(setting, name) * factor})
 
 
-def _weighed(name: str) -> Callable[[Setting, float], Setting | None]:
+def _weighed(name: str) -> Change:
     def change(setting: Setting, factor: float) -> Setting | None:
         if setting.weights[name] == 0 or (factor == 0 and sum(w > 0 for w in setting.weights.values()) < 2):
             return None

@@ -13,7 +13,7 @@ from ..catalogue.matrices import feedback, places
 from ..catalogue.splits import Split
 from ..ground import ColdstartError
 from ..models.carried import Joint, Setting, Student, check_memory
-from ..models.held_out import random_groups, student, student_without, teacher
+from ..models.held_out import random_groups, student_misses, student_without, teacher
 from ..models.likeness import Likeness
 from .choosing import Outcome, chosen, joint_kernel, outcome_of
 from .ranking import Scorer
@@ -29,7 +29,7 @@ WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 class ProfileTrial:
     """Known users of X [users, items] who play new in turn, told by their profiles alone, for settings to compare."""
 
-    numbers = ("reg", "spread")
+    numbers: tuple[str, ...] = ("reg", "spread")
 
     def __init__(self, X: sparse.csr_matrix, cosines: Mapping[str, Array], seed: int = 0) -> None:
         self.cosines, self.people, self.X = cosines, X, sparse.csr_matrix(X.T)
@@ -37,15 +37,16 @@ class ProfileTrial:
 
     def outcomes(self, setting: Setting) -> dict[tuple[float, float], Outcome]:
         """Return the outcome of a setting, under its own and fame, which have no part in it."""
-        M = student(joint_kernel(self.cosines, setting), setting.reg)
-        items, by_item, by_user, lists = np.arange(self.people.shape[1]), 0, np.zeros(self.people.shape[0]), 0
+        M = student_misses(joint_kernel(self.cosines, setting), setting.reg)
+        items = np.arange(self.people.shape[1])
+        by_item, by_user, lists = np.zeros(len(items)), np.zeros(self.people.shape[0]), 0
         for group in self.groups:
             scores = student_without(M, group) @ self.people[group.others]
             wanted = self.people[group.items].tocoo()
             found = outcome_of(np.asarray(scores), wanted.row, wanted.col, items, len(items))
             by_item, lists = by_item + found.items, lists + found.lists
             by_user[group.items] = found.users
-        return {(setting.own, setting.fame): Outcome(np.asarray(by_item), by_user, lists)}
+        return {(setting.own, setting.fame): Outcome(by_item, by_user, lists)}
 
 
 @dataclass(frozen=True, eq=False)
