@@ -1,0 +1,195 @@
+"""Other worlds for a chapter: opened and encoded, and asked what is claimed, what a shop, news and people ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from ..catalogue.dataset import Dataset
+from ..catalogue.features import as_text, item_texts, token_features
+from ..catalogue.movielens import attach_expansion
+from ..catalogue.sources import load_dataset
+from ..catalogue.worlds import friendships, open_world, sample, topics_given
+from ..language.context import tfidf, user_texts
+from ..language.encoders import TextEncoder
+from ..measure import claims, crossing, people, shop, study
+from ..measure.claims import World
+from ..models.content import block_kernels, content_kernel
+from ..models.exploration import Explorer, audiences
+from ..models.transfer import Neighbours, Transfer
+
+MOST_ITEMS, MOST_USERS = 2500, 3000
+Place = str | Path
+NOTHING = pd.DataFrame(columns=["model", "fold", "metric", "value"])
+
+
+def prepare(dataset: Dataset, encoder: TextEncoder) -> World:
+    """Return a catalogue with what the claims need: vectors, kernels of title, text and columns, and of profiles."""
+    text = encoder.encode(item_texts(dataset))
+    blocks: dict[str, Any] = {"text vector": text}
+    if "title" in dataset.items:
+        titles = item_texts(dataset, ["title"])
+        blocks |= {"title words": tfidf(titles), "title vector": encoder.encode(titles)}
+    tokens = [name for name in ("genres", "year") if name in dataset.items]
+    more = attach_expansion(dataset) if dataset.name == "ml-100k" else dataset
+    written = [c for c in more.items.columns[1:] if c not in tokens and more.items[c].dtype != float]
+    columns: dict[str, Any] = {c: encoder.encode(more.items[c].map(as_text).tolist()) for c in written}
+    columns |= {name: token_features(dataset, [name]) for name in tokens}
+    if more is not dataset:
+        blocks["long text"] = encoder.encode(item_texts(more))
+    said = profiles(dataset, encoder)
+    alike = None if said is None else block_kernels({"profile": said})["profile"]
+    return World(dataset.name, dataset.matrix(), text, block_kernels(blocks), block_kernels(columns), alike)
+
+
+def profiles(dataset: Dataset, encoder: TextEncoder) -> np.ndarray | None:
+    """Return features of users: a sentence read by the encoder, or, without age, gender or job, their attributes."""
+    columns = [c for c in dataset.users.columns[1:] if c != "zip_code"]
+    if not columns:
+        return None
+    if {"age", "gender", "occupation"} & set(columns):
+        return encoder.encode(user_texts(dataset))
+    return pd.get_dummies(dataset.users[columns].astype(str)).to_numpy(float)
+
+
+# --- Looks at a world: each returns rows of model, fold, metric, value, or none where the world lacks what is asked ----
+
+
+def measured(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int = 4, seed: int = 0) -> pd.DataFrame:
+    """Return size and four numbers of a world (`claims.traits`)."""
+    found = claims.traits(open_world(place), seed=seed)
+    return pd.DataFrame({"model": "", "fold": 0, "metric": list(found), "value": list(found.values())})
+
+
+def claimed(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int = 4, seed: int = 0) -> pd.DataFrame:
+    """Return what `claims.ask` finds in a `sample` of a catalogue, of `MOST_ITEMS` and `MOST_USERS`."""
+    world = prepare(sample(open_world(place), MOST_ITEMS, MOST_USERS, seed=seed), encoder)
+    return claims.ask(world, folds=folds, trials=trials, seed=seed)
+
+
+def shopped(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int = 4, seed: int = 0) -> pd.DataFrame:
+    """Return how new products are ranked by text, price and baskets, with a variant known and without.
+
+    Metrics that begin with 'latest' are of the temporal test: means, and differences to neighbours over customers.
+    """
+    dataset = sample(open_world(place), MOST_ITEMS, MOST_USERS, seed=seed)
+    if "price" not in dataset.items or "timestamp" not in dataset.interactions:
+        return NOTHING
+    texts, X = item_texts(dataset), dataset.matrix()
+    prices = shop.price_bands(dataset.items["price"].to_numpy(float))
+    K = block_kernels({"text": encoder.encode(texts), "words": tfidf(texts), "price": prices})
+    methods: dict[str, study.Method] = {
+        "text": Transfer({"text": K["text"]}),
+        "text and words": Transfer({name: K[name] for name in ("text", "words")}),
+        "price": Transfer({"price": K["price"]}),
+        "text and price": Transfer({name: K[name] for name in ("text", "price")}),
+        "text, from baskets": shop.FromBaskets({"text": K["text"]}, shop.baskets(dataset)),
+        "neighbours": Neighbours({"text": K["text"]}),
+    }
+    groups, rows = shop.variants(texts), []
+    for fold in study.item_folds(X, 5, seed=seed)[:folds]:
+        bands = shop.with_variant(groups, fold.outer)
+        rows.append(study.run(methods, [fold], trials=trials, bands=bands))
+    found = pd.concat(rows)
+    parts = [claims.rows_of_folds(found, name) for name in ("ndcg", "recall variant known", "recall no variant")]
+    return pd.concat([*parts, _latest(X, dataset.matrix("timestamp"), methods, trials, seed)])
+
+
+def _latest(
+    X: sparse.csr_matrix, times: sparse.csr_matrix, methods: Mapping[str, study.Method], trials: int, seed: int
+) -> pd.DataFrame:
+    fold = study.temporal_fold(X, times, seed=seed)
+    if fold is None:
+        return pd.DataFrame()
+    arms = {"everybody's list": study.Arm(people.everybody)} | {name: methods[name] for name in ("text", "neighbours")}
+    table = study.compare(study.run(arms, [fold], trials=trials), "neighbours", unit="user")
+    kept = table[["mean", "difference", "diff_low", "diff_high"]].rename_axis("model").reset_index()
+    rows = kept.melt("model", var_name="metric").assign(fold=0)
+    return rows.assign(metric="latest " + rows["metric"])
+
+
+def explored(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int = 4, seed: int = 0) -> pd.DataFrame:
+    """Return the share of new items that found three takers when everybody came once, by text, by trying, by both."""
+    dataset = sample(open_world(place), MOST_ITEMS, MOST_USERS, seed=seed)
+    K = content_kernel([encoder.encode(item_texts(dataset))])
+    policies = {
+        "at random": Explorer("greedy", 1.0, visits=1, seed=seed),
+        "trying": Explorer("thompson", visits=1, seed=seed),
+        "text": Explorer("greedy", K=K, visits=1, seed=seed),
+        "trying, from text": Explorer("thompson", K=K, visits=1, seed=seed),
+    }
+    splits = [fold.outer for fold in study.item_folds(dataset.matrix(), 5, seed=seed)[:folds]]
+    found = audiences(policies, splits, 3)
+    return found[found["dial"] == 1].rename(columns={"found": "value"}).assign(metric="found")
+
+
+def befriended(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int = 4, seed: int = 0) -> pd.DataFrame:
+    """Return the recall of friends, and of topics, for newcomers, by what is known of them."""
+    if not Path(place).is_dir() or not any(Path(place).glob("*.net")):
+        return NOTHING
+    dataset, folder = open_world(place), Path(place)
+    X, (topics, T) = dataset.matrix("listens"), topics_given(folder, dataset)
+    said = people.most_given(topics, 3).reindex(range(dataset.n_users)).fillna("")
+    known = {
+        "a sentence": content_kernel([encoder.encode(said.tolist()) * (said != "").to_numpy()[:, None]]),
+        "one choice": (people.first_choice(X) @ X.astype(bool).T).toarray(),
+        "all choices": content_kernel([X.astype(bool).astype(float)]),
+    }
+    new = people.friend_folds(friendships(folder, dataset), seed=seed)[:folds]
+    friends = study.run(people.friend_methods(known), new, trials=trials, metric="recall")
+    asked = study.user_folds(T, 5, k=1, seed=seed, least=2)[:folds]
+    found = study.run(people.topic_methods(known), asked, trials=trials, metric="recall")
+    parts = {"recall friends": friends, "recall topics": found}
+    return pd.concat([claims.rows_of_folds(rows, "recall").assign(metric=name) for name, rows in parts.items()])
+
+
+def crossed(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int = 4, seed: int = 0) -> pd.DataFrame:
+    """Return how new items are ranked by a bridge learnt on MovieLens-1M, without the films that both have.
+
+    The rivals are untrained text, and neighbours and a bridge of the world itself. Metric 'films' counts the source's.
+    """
+    target, source = open_world(place), sample(load_dataset("ml-1m"), 2 * MOST_ITEMS, MOST_USERS, seed=seed)
+    own = crossing.not_shared(source, target)
+    X = source.matrix()[:, own]
+    touched = np.flatnonzero(np.diff(X.tocsc().indptr))
+    learnt, asked = encoder.encode(item_texts(source))[own[touched]], encoder.encode(item_texts(target))
+    # The two catalogues stand one after the other: rows, not ids, say which is which.
+    here, there = np.split(np.arange(len(learnt) + len(asked)), [len(learnt)])
+    V = crossing.carried_factors(X[:, touched], content_kernel([np.vstack([learnt, asked])]), here, there)
+    kernel = {"text": content_kernel([asked])}
+    methods: dict[str, study.Method] = {
+        "text, untrained": study.Arm(partial(claims.zero_shot, vectors=asked - asked.mean(axis=0))),
+        "bridge learnt elsewhere": study.Arm(partial(crossing.by_carried, V=V)),
+        "neighbours": Neighbours(kernel),
+        "bridge learnt here": Transfer(kernel),
+    }
+    found = study.run(methods, study.item_folds(target.matrix(), 5, seed=seed)[:folds], trials=trials)
+    films = pd.DataFrame(
+        {"model": ["bridge learnt elsewhere"], "fold": 0, "metric": "films", "value": float(len(here))}
+    )
+    return pd.concat([claims.rows_of_folds(found, "ndcg"), films])
+
+
+LOOKS: dict[str, Callable[..., pd.DataFrame]] = {
+    "traits": measured,
+    "claims": claimed,
+    "shop": shopped,
+    "news": explored,
+    "people": befriended,
+    "crossing": crossed,
+}
+# Who is asked: None is everybody.
+ASKED: dict[str, Sequence[str] | None] = {
+    "traits": None,
+    "claims": None,
+    "shop": ("online-retail",),
+    "news": ("mind-2000", "ml-100k"),
+    "people": ("lastfm-2k",),
+    "crossing": ("ml-100k",),
+}
