@@ -25,6 +25,7 @@ from ..models.exploration import Explorer, audiences
 from ..models.transfer import Neighbours, Transfer
 
 MOST_ITEMS, MOST_USERS = 2500, 3000
+CUSTOMERS = (2, 5, 10, 20)
 Place = str | Path
 NOTHING = pd.DataFrame(columns=["model", "fold", "metric", "value"])
 
@@ -58,7 +59,7 @@ def profiles(dataset: Dataset, encoder: TextEncoder) -> np.ndarray | None:
     return pd.get_dummies(dataset.users[columns].astype(str)).to_numpy(float)
 
 
-# --- Looks at a world: each returns rows of model, fold, metric, value, or none where the world lacks what is asked ----
+# --- Looks at a world: each returns rows of model, fold, metric, value, or none where the world lacks what it asks ---
 
 
 def measured(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int = 4, seed: int = 0) -> pd.DataFrame:
@@ -78,7 +79,8 @@ def shopped(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int =
 
     Metrics that begin with 'latest' are of the temporal test: means, and differences to neighbours over customers.
     """
-    dataset = sample(open_world(place), MOST_ITEMS, MOST_USERS, seed=seed)
+    whole = open_world(place)
+    dataset = sample(whole, MOST_ITEMS, MOST_USERS, seed=seed)
     if "price" not in dataset.items or "timestamp" not in dataset.interactions:
         return NOTHING
     texts, X = item_texts(dataset), dataset.matrix()
@@ -98,7 +100,13 @@ def shopped(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int =
         rows.append(study.run(methods, [fold], trials=trials, bands=bands))
     found = pd.concat(rows)
     parts = [claims.rows_of_folds(found, name) for name in ("ndcg", "recall variant known", "recall no variant")]
-    return pd.concat([*parts, _latest(X, dataset.matrix("timestamp"), methods, trials, seed)])
+    return pd.concat([*parts, _latest(X, dataset.matrix("timestamp"), methods, trials, seed), _first_customers(whole)])
+
+
+def _first_customers(dataset: Dataset) -> pd.DataFrame:
+    table = shop.days_to_customers(dataset, CUSTOMERS).drop(columns="items")
+    rows = table.assign(model=[f"{n} customers" for n in table["customers"]]).drop(columns="customers")
+    return rows.melt("model", var_name="metric").assign(fold=0, metric=lambda found: "days " + found["metric"])
 
 
 def _latest(
@@ -164,15 +172,13 @@ def crossed(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int =
     V = crossing.carried_factors(X[:, touched], content_kernel([np.vstack([learnt, asked])]), here, there)
     kernel = {"text": content_kernel([asked])}
     methods: dict[str, study.Method] = {
-        "text, untrained": study.Arm(partial(claims.zero_shot, vectors=asked - asked.mean(axis=0))),
+        "text, untrained": study.Arm(partial(claims.untrained_text, vectors=asked - asked.mean(axis=0))),
         "bridge learnt elsewhere": study.Arm(partial(crossing.by_carried, V=V)),
         "neighbours": Neighbours(kernel),
         "bridge learnt here": Transfer(kernel),
     }
     found = study.run(methods, study.item_folds(target.matrix(), 5, seed=seed)[:folds], trials=trials)
-    films = pd.DataFrame(
-        {"model": ["bridge learnt elsewhere"], "fold": 0, "metric": "films", "value": float(len(here))}
-    )
+    films = pd.DataFrame([{"model": "bridge learnt elsewhere", "fold": 0, "metric": "films", "value": len(here)}])
     return pd.concat([claims.rows_of_folds(found, "ndcg"), films])
 
 
@@ -193,3 +199,19 @@ ASKED: dict[str, Sequence[str] | None] = {
     "people": ("lastfm-2k",),
     "crossing": ("ml-100k",),
 }
+
+
+def gathered(
+    look: str, worlds: Mapping[str, Place], encoder: TextEncoder, recorded: pd.DataFrame, **options: Any
+) -> pd.DataFrame:
+    """Return the rows of a look: measured `here` in each of the `worlds` (name → place), `recorded` in all others.
+
+    Columns world, model, fold, metric, value and `here`. `options` (folds, trials, seed) go to the look.
+    """
+    asked, parts = ASKED[look], []
+    for name, place in worlds.items():
+        if asked is None or name in asked:
+            parts.append(LOOKS[look](place, encoder, **options).assign(world=name, here=True))
+    known = {part["world"].iloc[0] for part in parts if len(part)}
+    there = recorded[(recorded["look"] == look) & ~recorded["world"].isin(known)].drop(columns="look")
+    return pd.concat([part for part in (*parts, there.assign(here=False)) if len(part)], ignore_index=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import re
 import zipfile
@@ -36,8 +37,11 @@ def install_online_retail(
     """Fetch UCI's Online Retail (Chen, Sain & Guo 2012), write it as atomic files to `folder`, and return the folder.
 
     No checksum is published: the columns and the numbers of rows, customers, products and pairs have to be `expected`.
-    Raises ColdstartError, and leaves nothing behind, if it cannot be reached or read, or is another table.
+    Raises ColdstartError, and leaves nothing behind, if it cannot be reached or read, or is another table, and
+    without the extra `[shop]`, which reads workbooks.
     """
+    if importlib.util.find_spec("python_calamine") is None:
+        raise ColdstartError("online-retail is a workbook; to read it: pip install 'coldstart-utils[shop]'")
     return _install(folder, url, _retail, expected)
 
 
@@ -117,8 +121,8 @@ def _retail(archive: zipfile.ZipFile) -> tuple[Tables, dict[str, int]]:
         raise KeyError("no .xlsx file in it")
     try:
         sheet = pd.read_excel(io.BytesIO(archive.read(member)), engine="calamine", dtype={"StockCode": str})
-    except ImportError:
-        raise ColdstartError("reading .xlsx needs: pip install 'coldstart-utils[shop]'") from None
+    except Exception as error:  # the reader of workbooks has errors of its own
+        raise ValueError(f"{member}: {error}") from None
     if missing := [column for column in [*RETAIL_COLUMNS, "Country"] if column not in sheet]:
         raise KeyError(f"no column {missing[0]!r} in {member}")
     rows, sheet = len(sheet), sheet[sheet["CustomerID"].notna()]

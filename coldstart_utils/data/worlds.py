@@ -20,6 +20,11 @@ from coldstart_utils.ground import ColdstartError, package_file, written_aside
 from coldstart_utils.language.encoders import TextEncoder
 
 FILE = "worlds.tsv"
+# From films to people; another catalogue comes after them.
+ORDER = [
+    *("ml-100k", "ml-1m", "movietweetings-100k", "online-retail", "amazon-office", "mind-2000", "citeulike-a-1906"),
+    *("lastfm-2k", "nashville-meetup"),
+]
 COLUMNS = ["look", "world", "model", "fold", "metric", "value"]
 
 

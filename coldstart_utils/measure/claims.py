@@ -68,7 +68,7 @@ class World:
     people: Array | None = None
 
 
-def zero_shot(split: Split, vectors: Array) -> ranking.Scorer:
+def untrained_text(split: Split, vectors: Array) -> ranking.Scorer:
     """Return the scorer that trains nothing: the mean vector of a user's items times that of an item [items, d]."""
     return ranking.from_factors(split.train @ vectors, vectors)
 
@@ -80,8 +80,8 @@ def item_methods(world: World) -> dict[str, study.Method]:
     """
     Z, known = world.text, world.kernels
     methods: dict[str, study.Method] = {
-        "zero-shot, as it comes": study.Arm(partial(zero_shot, vectors=Z)),
-        "zero-shot, centred": study.Arm(partial(zero_shot, vectors=Z - Z.mean(axis=0))),
+        "zero-shot, as it comes": study.Arm(partial(untrained_text, vectors=Z)),
+        "zero-shot, centred": study.Arm(partial(untrained_text, vectors=Z - Z.mean(axis=0))),
         "oracle popularity": study.Arm(ranking.oracle_popularity),
         "one text": Transfer({"text vector": known["text vector"]}),
         "one text, neighbours": Neighbours({"text vector": known["text vector"]}),
@@ -96,7 +96,7 @@ def item_methods(world: World) -> dict[str, study.Method]:
     return methods
 
 
-def from_profile(split: Split, people: Array | None, reg: float = 1.0) -> ranking.Scorer:
+def ridge_from_profile(split: Split, people: Array | None, reg: float = 1.0) -> ranking.Scorer:
     """Return the scorer of new users by ridge from their profiles to choices; without `people`, everybody's list."""
     if people is None:
         return ranking.from_items(np.asarray(split.train.sum(axis=0)).ravel())
@@ -115,7 +115,7 @@ def user_methods(world: World, k: int, least: int) -> dict[str, study.Method]:
     prior = partial(average_user, least=least)
     knobs = {"reg": 10.0} if world.people is not None else {}
     return {
-        "profile": study.Arm(partial(from_profile, people=world.people), knobs),
+        "profile": study.Arm(partial(ridge_from_profile, people=world.people), knobs),
         "one choice": study.Arm(partial(k_shot.by_ratings, k=1), {"reg": 30.0, "alpha": 10.0}),
         "guess alone": study.Arm(partial(k_shot.by_prior, prior=prior)),
         "choices alone": study.Arm(partial(k_shot.by_ratings, k=k), {"reg": 30.0, "alpha": 10.0}),
@@ -156,14 +156,12 @@ def ask(world: World, *, folds: int = 5, trials: int = 4, k: int = 20, seed: int
 
 def _tail(X: sparse.csr_matrix, folds: int, k: int, seed: int) -> pd.DataFrame:
     found = []
-    for fold in study.choice_folds(X, 5, seed=seed)[:folds]:
-        try:
-            bands = bands_of(fold.outer)
-        except ColdstartError:  # too few items for a head, a middle and a tail
-            continue
-        places = min(PLACES, len(bands["tail"]))
-        found.append(study.run(tail_methods(places, min(k, X.shape[1])), [fold], k=k, bands=bands))
-    if not found:
+    try:
+        for fold in study.choice_folds(X, 5, seed=seed)[:folds]:
+            bands, length = bands_of(fold.outer), min(k, len(fold.outer.candidates))
+            methods = tail_methods(min(PLACES, len(bands["tail"]), length), length)
+            found.append(study.run(methods, [fold], k=length, bands=bands))
+    except ColdstartError:  # too few choices to hide some, or too few items for a head, a middle and a tail
         return pd.DataFrame(columns=["model", "fold", "metric", "value"])
     return pd.concat([rows_of_folds(pd.concat(found), metric) for metric in ("recall tail", "ndcg")])
 
@@ -226,3 +224,47 @@ def _one(rows: pd.DataFrame, world: str, name: str, claim: Claim) -> pd.Series |
     row = study.compare(both, rival, metric=claim.metric).loc[claim.ours]
     against = both.loc[both["model"] == rival, claim.metric].mean()
     return pd.concat([row, pd.Series({"claim": name, "world": world, "rival": against})])
+
+
+# --- What the numbers of a world say beforehand ----------------------------------------------------------------------
+
+# Which number should tell how a claim will do.
+HINTS = {"choices an item": "bridge", "words an item": "title", "rare": "posterior", "fame": "ceiling"}
+
+
+def halves(table: pd.DataFrame, traits: pd.DataFrame) -> pd.DataFrame:
+    """Return for each of `HINTS` the mean difference in worlds below and above the median of the number, and ranks.
+
+    `table` is that of `answers`, `traits` has worlds down. Columns number, claim, median, below, above (means), `shown
+    below`, `shown above` (of how many), `correlation` (Spearman's, over `worlds`).
+    """
+    rows = []
+    for number, name in HINTS.items():
+        part = table[table["claim"] == name].set_index("world")
+        part = part[part.index.isin(traits.index)]
+        if len(part) < 3:
+            continue
+        values = traits.loc[part.index, number]
+        low = (values < values.median()).to_numpy()
+        sides = {"below": part[low], "above": part[~low]}
+        told_of = {f"shown {side}": f"{int(half['better'].sum())} of {len(half)}" for side, half in sides.items()}
+        means = {side: half["difference"].mean() for side, half in sides.items()}
+        correlation = values.corr(part["difference"], method="spearman")
+        rows.append({"number": number, "claim": name, "median": values.median(), **means, **told_of,
+                     "correlation": correlation, "worlds": len(part)})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def nearest(traits: pd.DataFrame, own: Mapping[str, float], n: int = 3) -> list[str]:
+    """Return the `n` worlds whose four numbers lie nearest to `own`, nearest first.
+
+    The distance is Euclidean after each number (of choices and words its logarithm) is divided by its spread over the
+    worlds.
+    """
+    columns = list(HINTS)
+    both = pd.concat([traits[columns], pd.DataFrame([own])[columns]]).astype(float)
+    for name in ("choices an item", "words an item"):
+        both[name] = np.log(both[name].clip(lower=0.5))
+    scaled = both / both.iloc[:-1].std().replace(0, 1).fillna(1)
+    distance = ((scaled.iloc[:-1] - scaled.iloc[-1]) ** 2).sum(axis=1)
+    return distance.sort_values(kind="stable").index[:n].tolist()

@@ -43,5 +43,5 @@ def carried_factors(X: sparse.csr_matrix, K: Array, here: Array, there: Array, *
 
 
 def by_carried(split: Split, V: Array, *, reg: float = 30.0, alpha: float = 10.0) -> Scorer:
-    """Return the scorer of factors V [items, rank] brought from elsewhere: each user is folded in by what they chose."""
+    """Return the scorer of factors V [items, rank] brought from elsewhere, with each user folded in by choices."""
     return from_factors(fold_in(split.train, V, reg=reg, alpha=alpha), V)

@@ -15,14 +15,14 @@ from ..ground import ColdstartError
 from ..models.k_shot import by_ratings
 from ..models.scores import mixture
 from . import study
-from .claims import from_profile
+from .claims import ridge_from_profile
 from .ranking import Scorer, from_items
 
 Array = np.ndarray
 
 
 def friend_split(A: sparse.csr_matrix, new: Array, seed: int) -> Split:
-    """Hide all friendships of the people `new`, reveal one with a known person of each, ask for their other known friends.
+    """Hide all friendships of the people `new`, reveal one of each with a known person, ask for their others.
 
     A [people, people] is symmetric: rows and columns of newcomers both go, else a friend's row would tell. Raises
     ColdstartError if A is not square, or nothing is left to ask for.
@@ -73,29 +73,29 @@ def friends_of_friends(split: Split) -> Scorer:
     return lambda users, items: (split.support[users] @ (A + 0.1 * (A @ A)))[:, items].toarray()
 
 
-def alike(K: Array) -> study.Arm:
+def nearest_people(K: Array) -> study.Arm:
     """Return the method that trains nothing: the known people most like the newcomer by K [people, people]."""
     return study.Arm(lambda split: lambda users, items: K[np.ix_(users, items)])
 
 
-def learnt(K: Array) -> study.Arm:
-    """Return the bridge with people as items: ridge from what people are like, K [people, people], to who chose them."""
-    return study.Arm(lambda split, reg: from_profile(split, K, reg), {"reg": 10.0})
+def bridge_to_people(K: Array) -> study.Arm:
+    """Return the bridge with people as items: ridge from what they are like, K [people, people], to who chose them."""
+    return study.Arm(lambda split, reg: ridge_from_profile(split, K, reg), {"reg": 10.0})
 
 
 def friend_methods(known: Mapping[str, Array]) -> dict[str, study.Method]:
     """Return the methods that rank known people for a newcomer, by name, from kernels of people [people, people].
 
-    `known`: 'a sentence', 'one choice' and 'all choices', as far as they exist. With 'all choices' the last method joins
-    them with one friend.
+    `known`: 'a sentence', 'one choice' and 'all choices', as far as they exist. With 'all choices' the last method
+    joins them with one friend.
     """
     methods: dict[str, study.Method] = {"everybody's list": study.Arm(everybody)}
-    methods |= {name: learnt(K) if name != "one choice" else alike(K) for name, K in known.items()}
+    methods |= {name: bridge_to_people(K) if name != "one choice" else nearest_people(K) for name, K in known.items()}
     methods["one friend"] = study.Arm(friends_of_friends)
     if (K := known.get("all choices")) is not None:
 
         def both(split: Split, reg: float) -> Scorer:
-            parts = (from_profile(split, K, reg), friends_of_friends(split))
+            parts = (ridge_from_profile(split, K, reg), friends_of_friends(split))
             return lambda users, items: mixture([part(users, items) for part in parts])
 
         methods["one friend and all choices"] = study.Arm(both, {"reg": 10.0})
@@ -105,7 +105,7 @@ def friend_methods(known: Mapping[str, Array]) -> dict[str, study.Method]:
 def topic_methods(known: Mapping[str, Array]) -> dict[str, study.Method]:
     """Return the methods that rank topics for a newcomer, by name: from choices, or from one topic already given."""
     methods: dict[str, study.Method] = {"everybody's list": study.Arm(everybody)}
-    methods |= {name: learnt(K) for name, K in known.items() if name != "a sentence"}
+    methods |= {name: bridge_to_people(K) for name, K in known.items() if name != "a sentence"}
     return methods | {"one topic": study.Arm(partial(by_ratings, k=1), {"reg": 30.0, "alpha": 10.0})}
 
 
@@ -117,6 +117,6 @@ def first_choice(values: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 def most_given(topics: pd.DataFrame, n: int) -> pd.Series:
-    """Return the `n` topics that each user gave most often, joined by commas, by user; ties in the order of the file."""
+    """Return the `n` topics that each user gave most often, joined by commas; ties in the order of the file."""
     ordered = topics.sort_values("times", ascending=False, kind="stable")
     return ordered.groupby("user").head(n).groupby("user")["tag"].agg(", ".join)

@@ -20,8 +20,8 @@ from .ranking import Scorer
 
 Array = np.ndarray
 COLOURS = (
-    "red blue green pink white black ivory cream purple orange yellow brown grey gray silver gold turquoise lilac natural "
-    "navy mint clear multicolour multicolor pastel dark light assorted colour color"
+    "red blue green pink white black ivory cream purple orange yellow brown grey gray silver gold turquoise lilac "
+    "natural navy mint clear multicolour multicolor pastel dark light assorted colour color"
 )
 DAY = 86_400.0
 
@@ -29,9 +29,10 @@ DAY = 86_400.0
 def days_to_customers(dataset: Dataset, customers: Sequence[int], *, watched: float = 90.0) -> pd.DataFrame:
     """Return how many days after its first sale an item had its second customer, its fifth, and so on.
 
-    Only items whose first sale lies `watched` days or more after the beginning of the record (earlier ones may have been
-    sold before) and before its end are counted. Columns customers, quartiles `low`, `median`, `high` in days of those
-    that got so far, and `share`, how many did within `watched` days. Raises ColdstartError without times or such items.
+    Only items whose first sale lies `watched` days or more after the beginning of the record (earlier ones may have
+    been sold before) and before its end are counted. Columns customers, quartiles `low`, `median`, `high` in days of
+    those that got so far, and `share`, how many did within `watched` days. Raises ColdstartError without times or such
+    items.
     """
     table = dataset.interactions
     if "timestamp" not in table:
