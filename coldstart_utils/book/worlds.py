@@ -16,6 +16,7 @@ from ..catalogue.features import as_text, item_texts, token_features
 from ..catalogue.movielens import attach_expansion
 from ..catalogue.sources import load_dataset
 from ..catalogue.worlds import friendships, open_world, sample, topics_given
+from ..ground import ColdstartError
 from ..language.context import tfidf, user_texts
 from ..language.encoders import TextEncoder
 from ..measure import claims, crossing, people, shop, study
@@ -24,7 +25,7 @@ from ..models.content import block_kernels, content_kernel
 from ..models.exploration import Explorer, audiences
 from ..models.transfer import Neighbours, Transfer
 
-MOST_ITEMS, MOST_USERS = 2500, 3000
+MOST_ITEMS, MOST_USERS = 2000, 2000
 CUSTOMERS = (2, 5, 10, 20)
 Place = str | Path
 NOTHING = pd.DataFrame(columns=["model", "fold", "metric", "value"])
@@ -104,7 +105,10 @@ def shopped(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int =
 
 
 def _first_customers(dataset: Dataset) -> pd.DataFrame:
-    table = shop.days_to_customers(dataset, CUSTOMERS).drop(columns="items")
+    try:
+        table = shop.days_to_customers(dataset, CUSTOMERS).drop(columns="items")
+    except ColdstartError:  # a record too short to see a product begin
+        return NOTHING
     rows = table.assign(model=[f"{n} customers" for n in table["customers"]]).drop(columns="customers")
     return rows.melt("model", var_name="metric").assign(fold=0, metric=lambda found: "days " + found["metric"])
 

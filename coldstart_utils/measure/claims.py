@@ -15,11 +15,10 @@ from ..catalogue.features import item_texts
 from ..catalogue.splits import Split, warm
 from ..ground import ColdstartError
 from ..models import k_shot
-from ..models.als import als_implicit
 from ..models.content import bridge
 from ..models.evidence import empirical_prior
 from ..models.longtail import bands_of, reranked
-from ..models.transfer import Neighbours, Transfer
+from ..models.transfer import Neighbours, Transfer, teacher_scores
 from . import ranking, study
 from .phrases import told
 
@@ -127,8 +126,9 @@ def tail_methods(places: int, k: int) -> dict[str, study.Method]:
     """Return ALS on known items as it is, and with `places` of each list of `k` kept for the rare items."""
 
     def fit(split: Split, kept: int) -> ranking.Scorer:
-        factors = als_implicit(split.train, rank=min(64, *split.train.shape), reg=10.0, sweeps=8)
-        return ranking.from_matrix(reranked(split, factors.U @ factors.V.T, kept, k, each=True))
+        scores = np.zeros(split.train.shape, np.float32)
+        scores[:, split.warm_items] = teacher_scores(split, "ALS")
+        return ranking.from_matrix(reranked(split, scores, kept, k, each=True))
 
     return {"places for rare items": study.Arm(partial(fit, kept=places)), "no places": study.Arm(partial(fit, kept=0))}
 
