@@ -34,7 +34,7 @@ def tasteful(write_atomic):
         rng, kinds = np.random.default_rng(0), ["red mug", "green hat", "<p>PAPER bag</p>"]
         items = [f"{ids}{i}|{kinds[i % 3] if i != 7 else ''}|{1 + i % 5}" for i in range(31)]
         pairs = [
-            f"{ids}u{u}|{ids}{i}|{1e9 + 86_400 * n:.0f}"
+            f"{ids}u{u}|{ids}{i}|{1e9 + 86_400 * (n + i * (i > 23)):.0f}"
             for u in range(40)
             for n, i in enumerate(rng.permutation(np.arange(u % 3, 30, 3))[:7])
         ]
@@ -96,7 +96,7 @@ def test_numbers_that_need_no_model(write_atomic):
 
 
 def test_every_claim_is_asked_where_there_is_taste(tasteful):
-    found = opened.claimed(tasteful(), Reader(), folds=3, trials=2)
+    found = opened.claimed(tasteful(), Reader(), opened.How(folds=3, trials=2))
     table = claims.answers(found.assign(world="shop"))
     assert set(table["claim"]) == set(claims.CLAIMS) - {"blocks"}, "one column cannot be parted into blocks"
     means = found[found["metric"] == "ndcg"].groupby("model")["value"].mean()
@@ -185,7 +185,7 @@ def test_customers_in_the_place_of_baskets_are_the_bridge_itself():
 
 
 def test_the_shop_runs_on_dirt_and_says_nothing_without_prices(tasteful, write_atomic):
-    found = opened.shopped(tasteful(), Reader(), folds=2, trials=1)
+    found = opened.shopped(tasteful(), Reader(), opened.How(folds=2, trials=1))
     assert {"ndcg", "latest difference"} <= set(found["metric"]) and np.isfinite(found["value"]).any()
     assert opened.shopped(write_atomic("bare", inter=INTER, item=ITEM), Reader()).empty
 
@@ -267,7 +267,7 @@ def test_equal_ids_of_two_catalogues_never_meet(tasteful, monkeypatch):
         source, target = tasteful("source"), tasteful("target", ids=ids)
         monkeypatch.setattr(opened, "load_dataset", lambda _: read_atomic(source))
         monkeypatch.setattr(crossing, "not_shared", lambda source, target: np.arange(source.n_items))
-        return opened.crossed(target, Reader(), folds=2, trials=1)
+        return opened.crossed(target, Reader(), opened.How(folds=2, trials=1))
 
     pd.testing.assert_frame_equal(crossed(""), crossed("x"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from ..catalogue.dataset import Dataset
 from ..catalogue.features import as_text, item_texts, token_features
 from ..catalogue.movielens import attach_expansion
 from ..catalogue.sources import load_dataset
-from ..catalogue.worlds import friendships, open_world, sample, topics_given
+from ..catalogue.splits import cold_items
+from ..catalogue.worlds import friendships, open_world, sample, strengths, topics_given
 from ..ground import ColdstartError
 from ..language.context import tfidf, user_texts
 from ..language.encoders import TextEncoder
@@ -25,9 +27,22 @@ from ..models.content import block_kernels, content_kernel
 from ..models.exploration import Explorer, audiences
 from ..models.transfer import Neighbours, Transfer
 
-MOST_ITEMS, MOST_USERS = 2000, 2000
 CUSTOMERS = (2, 5, 10, 20)
 Place = str | Path
+
+
+@dataclass(frozen=True)
+class How:
+    """How far a look goes: `folds` that run, `trials` a setting gets, and the most `items` and `users` of a world."""
+
+    folds: int = 5
+    trials: int = 4
+    items: int = 2000
+    users: int = 2000
+    seed: int = 0
+
+
+FULL = How()
 NOTHING = pd.DataFrame(columns=["model", "fold", "metric", "value"])
 
 
@@ -63,25 +78,25 @@ def profiles(dataset: Dataset, encoder: TextEncoder) -> np.ndarray | None:
 # --- Looks at a world: each returns rows of model, fold, metric, value, or none where the world lacks what it asks ---
 
 
-def measured(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int = 4, seed: int = 0) -> pd.DataFrame:
+def measured(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame:
     """Return size and four numbers of a world (`claims.traits`)."""
-    found = claims.traits(open_world(place), seed=seed)
+    found = claims.traits(open_world(place), seed=how.seed)
     return pd.DataFrame({"model": "", "fold": 0, "metric": list(found), "value": list(found.values())})
 
 
-def claimed(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int = 4, seed: int = 0) -> pd.DataFrame:
-    """Return what `claims.ask` finds in a `sample` of a catalogue, of `MOST_ITEMS` and `MOST_USERS`."""
-    world = prepare(sample(open_world(place), MOST_ITEMS, MOST_USERS, seed=seed), encoder)
-    return claims.ask(world, folds=folds, trials=trials, seed=seed)
+def claimed(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame:
+    """Return what `claims.ask` finds in a `sample` of a catalogue, of `how.items` and `how.users`."""
+    world = prepare(sample(open_world(place), how.items, how.users, seed=how.seed), encoder)
+    return claims.ask(world, folds=how.folds, trials=how.trials, seed=how.seed)
 
 
-def shopped(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int = 4, seed: int = 0) -> pd.DataFrame:
+def shopped(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame:
     """Return how new products are ranked by text, price and baskets, with a variant known and without.
 
     Metrics that begin with 'latest' are of the temporal test: means, and differences to neighbours over customers.
     """
     whole = open_world(place)
-    dataset = sample(whole, MOST_ITEMS, MOST_USERS, seed=seed)
+    dataset = sample(whole, how.items, how.users, seed=how.seed)
     if "price" not in dataset.items or "timestamp" not in dataset.interactions:
         return NOTHING
     texts, X = item_texts(dataset), dataset.matrix()
@@ -96,12 +111,13 @@ def shopped(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int =
         "neighbours": Neighbours({"text": K["text"]}),
     }
     groups, rows = shop.variants(texts), []
-    for fold in study.item_folds(X, 5, seed=seed)[:folds]:
+    for fold in study.item_folds(X, 5, seed=how.seed)[: how.folds]:
         bands = shop.with_variant(groups, fold.outer)
-        rows.append(study.run(methods, [fold], trials=trials, bands=bands))
+        rows.append(study.run(methods, [fold], trials=how.trials, bands=bands))
     found = pd.concat(rows)
     parts = [claims.rows_of_folds(found, name) for name in ("ndcg", "recall variant known", "recall no variant")]
-    return pd.concat([*parts, _latest(X, dataset.matrix("timestamp"), methods, trials, seed), _first_customers(whole)])
+    parts += [_latest(X, dataset.matrix("timestamp"), methods, how), _first_customers(whole)]
+    return pd.concat([part for part in parts if len(part)])
 
 
 def _first_customers(dataset: Dataset) -> pd.DataFrame:
@@ -114,74 +130,81 @@ def _first_customers(dataset: Dataset) -> pd.DataFrame:
 
 
 def _latest(
-    X: sparse.csr_matrix, times: sparse.csr_matrix, methods: Mapping[str, study.Method], trials: int, seed: int
+    X: sparse.csr_matrix, times: sparse.csr_matrix, methods: Mapping[str, study.Method], how: How
 ) -> pd.DataFrame:
-    fold = study.temporal_fold(X, times, seed=seed)
+    fold = study.temporal_fold(X, times, seed=how.seed)
     if fold is None:
         return pd.DataFrame()
     arms = {"everybody's list": study.Arm(people.everybody)} | {name: methods[name] for name in ("text", "neighbours")}
-    table = study.compare(study.run(arms, [fold], trials=trials), "neighbours", unit="user")
+    table = study.compare(study.run(arms, [fold], trials=how.trials), "neighbours", unit="user")
     kept = table[["mean", "difference", "diff_low", "diff_high"]].rename_axis("model").reset_index()
     rows = kept.melt("model", var_name="metric").assign(fold=0)
     return rows.assign(metric="latest " + rows["metric"])
 
 
-def explored(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int = 4, seed: int = 0) -> pd.DataFrame:
+def explored(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame:
     """Return the share of new items that found three takers when everybody came once, by text, by trying, by both."""
-    dataset = sample(open_world(place), MOST_ITEMS, MOST_USERS, seed=seed)
+    dataset = sample(open_world(place), how.items, how.users, seed=how.seed)
     K = content_kernel([encoder.encode(item_texts(dataset))])
     policies = {
-        "at random": Explorer("greedy", 1.0, visits=1, seed=seed),
-        "trying": Explorer("thompson", visits=1, seed=seed),
-        "text": Explorer("greedy", K=K, visits=1, seed=seed),
-        "trying, from text": Explorer("thompson", K=K, visits=1, seed=seed),
+        "at random": Explorer("greedy", 1.0, visits=1, seed=how.seed),
+        "trying": Explorer("thompson", visits=1, seed=how.seed),
+        "text": Explorer("greedy", K=K, visits=1, seed=how.seed),
+        "trying, from text": Explorer("thompson", K=K, visits=1, seed=how.seed),
     }
-    splits = [fold.outer for fold in study.item_folds(dataset.matrix(), 5, seed=seed)[:folds]]
+    splits = [fold.outer for fold in study.item_folds(dataset.matrix(), 5, seed=how.seed)[: how.folds]]
     found = audiences(policies, splits, 3)
     return found[found["dial"] == 1].rename(columns={"found": "value"}).assign(metric="found")
 
 
-def befriended(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int = 4, seed: int = 0) -> pd.DataFrame:
+def befriended(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame:
     """Return the recall of friends, and of topics, for newcomers, by what is known of them."""
     if not Path(place).is_dir() or not any(Path(place).glob("*.net")):
         return NOTHING
     dataset, folder = open_world(place), Path(place)
-    X, (topics, T) = dataset.matrix("listens"), topics_given(folder, dataset)
+    X, (topics, T) = strengths(folder, dataset, "listens"), topics_given(folder, dataset)
     said = people.most_given(topics, 3).reindex(range(dataset.n_users)).fillna("")
     known = {
         "a sentence": content_kernel([encoder.encode(said.tolist()) * (said != "").to_numpy()[:, None]]),
         "one choice": (people.first_choice(X) @ X.astype(bool).T).toarray(),
         "all choices": content_kernel([X.astype(bool).astype(float)]),
     }
-    new = people.friend_folds(friendships(folder, dataset), seed=seed)[:folds]
-    friends = study.run(people.friend_methods(known), new, trials=trials, metric="recall")
-    asked = study.user_folds(T, 5, k=1, seed=seed, least=2)[:folds]
-    found = study.run(people.topic_methods(known), asked, trials=trials, metric="recall")
+    new = people.friend_folds(friendships(folder, dataset), seed=how.seed)[: how.folds]
+    friends = study.run(people.friend_methods(known), new, trials=how.trials, metric="recall")
+    asked = study.user_folds(T, 5, k=1, seed=how.seed, least=2)[: how.folds]
+    found = study.run(people.topic_methods(known), asked, trials=how.trials, metric="recall")
     parts = {"recall friends": friends, "recall topics": found}
     return pd.concat([claims.rows_of_folds(rows, "recall").assign(metric=name) for name, rows in parts.items()])
 
 
-def crossed(place: Place, encoder: TextEncoder, *, folds: int = 5, trials: int = 4, seed: int = 0) -> pd.DataFrame:
+def crossed(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame:
     """Return how new items are ranked by a bridge learnt on MovieLens-1M, without the films that both have.
 
     The rivals are untrained text, and neighbours and a bridge of the world itself. Metric 'films' counts the source's.
     """
-    target, source = open_world(place), sample(load_dataset("ml-1m"), 2 * MOST_ITEMS, MOST_USERS, seed=seed)
+    try:
+        source = sample(load_dataset("ml-1m"), 2 * how.items, how.users, seed=how.seed)
+    except ColdstartError:  # not installed
+        return NOTHING
+    target = sample(open_world(place), how.items, how.users, seed=how.seed)
     own = crossing.not_shared(source, target)
     X = source.matrix()[:, own]
     touched = np.flatnonzero(np.diff(X.tocsc().indptr))
     learnt, asked = encoder.encode(item_texts(source))[own[touched]], encoder.encode(item_texts(target))
     # The two catalogues stand one after the other: rows, not ids, say which is which.
     here, there = np.split(np.arange(len(learnt) + len(asked)), [len(learnt)])
-    V = crossing.carried_factors(X[:, touched], content_kernel([np.vstack([learnt, asked])]), here, there)
+    carried = crossing.Carried(content_kernel([np.vstack([learnt, asked])]), here)
+    # All settings are chosen on new films of the source: nobody of the target is asked.
+    chosen = study.tune(carried, [cold_items(X[:, touched], how.seed)], trials=2 * how.trials)
+    V = carried.factors(X[:, touched], here, there, chosen.pop("reg"))
     kernel = {"text": content_kernel([asked])}
     methods: dict[str, study.Method] = {
         "text, untrained": study.Arm(partial(claims.untrained_text, vectors=asked - asked.mean(axis=0))),
-        "bridge learnt elsewhere": study.Arm(partial(crossing.by_carried, V=V)),
+        "bridge learnt elsewhere": study.Arm(partial(crossing.by_carried, V=V, **chosen)),
         "neighbours": Neighbours(kernel),
         "bridge learnt here": Transfer(kernel),
     }
-    found = study.run(methods, study.item_folds(target.matrix(), 5, seed=seed)[:folds], trials=trials)
+    found = study.run(methods, study.item_folds(target.matrix(), 5, seed=how.seed)[: how.folds], trials=how.trials)
     films = pd.DataFrame([{"model": "bridge learnt elsewhere", "fold": 0, "metric": "films", "value": len(here)}])
     return pd.concat([claims.rows_of_folds(found, "ndcg"), films])
 
@@ -206,16 +229,16 @@ ASKED: dict[str, Sequence[str] | None] = {
 
 
 def gathered(
-    look: str, worlds: Mapping[str, Place], encoder: TextEncoder, recorded: pd.DataFrame, **options: Any
+    look: str, worlds: Mapping[str, Place], encoder: TextEncoder, recorded: pd.DataFrame, how: How = FULL
 ) -> pd.DataFrame:
     """Return the rows of a look: measured `here` in each of the `worlds` (name → place), `recorded` in all others.
 
-    Columns world, model, fold, metric, value and `here`. `options` (folds, trials, seed) go to the look.
+    Columns world, model, fold, metric, value and `here`.
     """
     asked, parts = ASKED[look], []
     for name, place in worlds.items():
         if asked is None or name in asked:
-            parts.append(LOOKS[look](place, encoder, **options).assign(world=name, here=True))
+            parts.append(LOOKS[look](place, encoder, how).assign(world=name, here=True))
     known = {part["world"].iloc[0] for part in parts if len(part)}
     there = recorded[(recorded["look"] == look) & ~recorded["world"].isin(known)].drop(columns="look")
     return pd.concat([part for part in (*parts, there.assign(here=False)) if len(part)], ignore_index=True)

@@ -86,6 +86,21 @@ def friendships(folder: Path, dataset: Dataset) -> sparse.csr_matrix:
     return sparse.csr_matrix(((A + A.T) > 0).astype(float))
 
 
+def strengths(folder: Path, dataset: Dataset, column: str) -> sparse.csr_matrix:
+    """Return users × items with a column of `.inter` that the loader leaves aside, such as 'listens'; ones without it.
+
+    Raises ColdstartError naming file, line and column for an id that the catalogue has not.
+    """
+    path = _needed(folder, "inter")
+    table = read_table(path, ("user_id", "item_id"))
+    users, items = (
+        rows_of(table, f"{kind}_id", entities, path, Path(f"the {kind}s of {dataset.name}"))
+        for kind, entities in (("user", dataset.users), ("item", dataset.items))
+    )
+    values = table[column].to_numpy(float) if column in table else np.ones(len(table))
+    return sparse.csr_matrix((values, (users, items)), shape=(dataset.n_users, dataset.n_items))
+
+
 def topics_given(folder: Path, dataset: Dataset, *, least: int = 10) -> tuple[pd.DataFrame, sparse.csr_matrix]:
     """Return the rows of `.topics` (user, tag, times), and users × those topics that at least so many users gave.
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import sparse
 
 from ..catalogue.dataset import Dataset
+from ..catalogue.matrices import feedback
 from ..catalogue.splits import Split
-from ..models.als import als_implicit, fold_in
+from ..models.als import Factors, als_implicit, fold_in
 from ..models.content import bridge
 from .ranking import Scorer, from_factors
 
@@ -32,16 +35,45 @@ def not_shared(source: Dataset, target: Dataset) -> Array:
     return np.array([row for row, own in enumerate(names_of(source)) if not own & known], int)
 
 
-def carried_factors(X: sparse.csr_matrix, K: Array, here: Array, there: Array, *, reg: float = 10.0) -> Array:
-    """Return factors of the items `there` [there, rank] as a bridge learnt on the items `here` says.
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """Factors of items that a bridge guesses from their content, with each user folded in by choices.
 
-    X [users, here] are the choices in the first catalogue, K the kernel of all items of both. Nobody in the second
-    catalogue has been asked anything.
+    Fitted on a catalogue it ranks that catalogue's new items: so its settings are chosen. Its `factors` for the
+    items of another one need nobody there. `K` [all, all] is the kernel of the items of both; `rows` are those of the
+    catalogue it is fitted on.
     """
-    factors = als_implicit(X, rank=min(64, *X.shape), reg=10.0, sweeps=8)
-    return bridge(K, factors.V, here, there, reg)
+
+    K: Array
+    rows: Array
+
+    @property
+    def knobs(self) -> dict[str, float]:
+        """Return where the search starts: penalty of the bridge, penalty and trust of the fold-in."""
+        return {"reg": 10.0, "pull": 30.0, "alpha": 10.0}
+
+    def factors(self, X: sparse.csr_matrix, known: Array, asked: Array, reg: float) -> Array:
+        """Return factors of the rows `asked` of K [asked, rank] from choices X [users, known] of the rows `known`."""
+        return bridge(self.K, _items(X).V, known, asked, reg)
+
+    def fit(self, split: Split, *, reg: float, pull: float, alpha: float) -> Scorer:
+        """Return the scorer of a split of the own catalogue."""
+        warm = split.warm_items
+        return by_carried(split, self.factors(split.train[:, warm], self.rows[warm], self.rows, reg), pull, alpha)
 
 
-def by_carried(split: Split, V: Array, *, reg: float = 30.0, alpha: float = 10.0) -> Scorer:
+@lru_cache(maxsize=4)
+def _fitted(shape: tuple[int, int], parts: tuple[bytes, bytes]) -> Factors:
+    indptr, indices = (np.frombuffer(part, np.int64) for part in parts)
+    X = sparse.csr_matrix((np.ones(len(indices)), indices, indptr), shape=shape)
+    return als_implicit(X, rank=min(64, *shape), reg=10.0, sweeps=8)
+
+
+def _items(X: sparse.csr_matrix) -> Factors:
+    X = feedback(X)
+    return _fitted(X.shape, (X.indptr.astype(np.int64).tobytes(), X.indices.astype(np.int64).tobytes()))
+
+
+def by_carried(split: Split, V: Array, pull: float, alpha: float) -> Scorer:
     """Return the scorer of factors V [items, rank] brought from elsewhere, with each user folded in by choices."""
-    return from_factors(fold_in(split.train, V, reg=reg, alpha=alpha), V)
+    return from_factors(fold_in(split.train, V, reg=pull, alpha=alpha), V)
