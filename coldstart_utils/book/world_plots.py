@@ -18,8 +18,8 @@ PANELS = {
     "items": ("items", True),
     "choices an item": ("choices an item", True),
     "words an item": ("words an item", True),
-    "rare": ("rare items (share)", False),
-    "fame": ("fame: recall of one list", False),
+    "rare": ("rare items, share", False),
+    "fame": ("fame", False),
 }
 
 
@@ -75,9 +75,12 @@ def portraits(traits: pd.DataFrame, *, here: Mapping[str, bool], title: str) -> 
             ax.set_xlim(values.min() / 1.6, values.max() * 5)
         else:
             ax.set_xlim(-0.03, max(values.max() * 1.45, 0.1))
-        ax.set_xlabel(label)
+        # Each dot carries its value.
+        ax.set_title(label, fontsize=9.5, fontweight="normal", color=INK)
         ax.tick_params(axis="y", length=0)
+        ax.set_xticks([])
         ax.minorticks_off()
+        ax.spines["bottom"].set_visible(False)
     axes[0].set_yticks(rows, traits.index)
     axes[0].set_ylim(len(rows) - 0.5, -0.5)
     fig.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")

@@ -17,7 +17,7 @@ from ..catalogue.features import as_text, item_texts, token_features
 from ..catalogue.movielens import attach_expansion
 from ..catalogue.sources import load_dataset
 from ..catalogue.splits import cold_items
-from ..catalogue.worlds import friendships, open_world, sample, strengths, topics_given
+from ..catalogue.worlds import HINDSIGHT, at_first, friendships, open_world, sample, strengths, topics_given
 from ..ground import ColdstartError
 from ..language.context import tfidf, user_texts
 from ..language.encoders import TextEncoder
@@ -209,6 +209,19 @@ def crossed(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame
     return pd.concat([claims.rows_of_folds(found, "ndcg"), films])
 
 
+def looked_back(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame:
+    """Return how new items are ranked with and without what their own audience wrote about them (`HINDSIGHT`)."""
+    whole = load_dataset(place)
+    if not set(HINDSIGHT.get(whole.name, ())) & set(whole.items):
+        return NOTHING
+    part = sample(whole, how.items, how.users, seed=how.seed)
+    texts = {"with hindsight": part, "without": at_first(part)}
+    kernels = {name: content_kernel([encoder.encode(item_texts(data))]) for name, data in texts.items()}
+    methods = {name: Transfer({"text": K}) for name, K in kernels.items()}
+    folds = study.item_folds(part.matrix(), 5, seed=how.seed)[: how.folds]
+    return claims.rows_of_folds(study.run(methods, folds, trials=how.trials), "ndcg")
+
+
 LOOKS: dict[str, Callable[..., pd.DataFrame]] = {
     "traits": measured,
     "claims": claimed,
@@ -216,6 +229,7 @@ LOOKS: dict[str, Callable[..., pd.DataFrame]] = {
     "news": explored,
     "people": befriended,
     "crossing": crossed,
+    "hindsight": looked_back,
 }
 # Who is asked: None is everybody.
 ASKED: dict[str, Sequence[str] | None] = {
@@ -225,6 +239,7 @@ ASKED: dict[str, Sequence[str] | None] = {
     "news": ("mind-2000", "ml-100k"),
     "people": ("lastfm-2k",),
     "crossing": ("ml-100k",),
+    "hindsight": tuple(HINDSIGHT),
 }
 
 

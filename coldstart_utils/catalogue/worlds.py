@@ -45,8 +45,12 @@ def find_worlds(places: str = "") -> dict[str, Path]:
 
 
 def open_world(place: str | Path) -> Dataset:
-    """Return the catalogue at `place` as it is when an item is new: without what its audience wrote (`HINDSIGHT`)."""
-    dataset = load_dataset(place)
+    """Return the catalogue at `place` as it is when an item is new (`at_first`)."""
+    return at_first(load_dataset(place))
+
+
+def at_first(dataset: Dataset) -> Dataset:
+    """Return the catalogue without what its audience wrote about its items (`HINDSIGHT`), and say so in its notes."""
     written = [column for column in HINDSIGHT.get(dataset.name, ()) if column in dataset.items]
     if not written:
         return dataset

@@ -44,8 +44,8 @@ CLAIMS = {
     "blocks": Claim("05", "columns as blocks beat one text", "columns as blocks", "columns as one text"),
     "bridge": Claim("02", "the bridge beats neighbours", "one text", "one text, neighbours"),
     "ceiling": Claim("02", "oracle popularity beats content", "oracle popularity", "one text"),
-    "one choice": Claim("02", "one choice beats a profile", "one choice", "profile", "recall"),
-    "posterior": Claim("07", "both beat the better of guess and choices", "posterior", "its better part", "recall"),
+    "one choice": Claim("02", "one choice beats profile or common list", "one choice", "profile", "recall"),
+    "posterior": Claim("07", "posterior beats its better part", "posterior", "its better part", "recall"),
     "tail": Claim("06", "reserved places raise the tail's recall", "places for rare items", "no places", "recall tail"),
 }
 
