@@ -137,17 +137,31 @@ def told_halves(page: pd.DataFrame) -> str:
 def hindsight(rivals: pd.DataFrame, recipe: str) -> pd.DataFrame:
     """Return for each world the recipe beside the rival that is best there, chosen in hindsight.
 
-    `rivals` has one row for each world, model and fold (`ndcg`). Columns: best rival, its NDCG, the recipe's,
-    difference with its 95 % interval over folds as text, and `shown`.
+    `rivals` has one row for each world, model and fold (`ndcg`). Columns: best rival, what it and the recipe reach, the
+    difference, the same with its 95 % interval over folds as text, and whether it is shown (over the worlds, by Holm).
     """
     rows = {}
     for world, part in rivals.groupby("world", sort=False):
-        means = part.groupby("model")["ndcg"].mean()
+        means = part.groupby("model")["ndcg"].mean().astype(float)
         others = means.drop(recipe, errors="ignore")
-        if recipe not in means or others.empty:
-            continue
-        best = others.idxmax()
-        row = study.compare(part[part["model"].isin([best, recipe])], best).loc[recipe]
-        rows[world] = {"best rival, in hindsight": best, "it reaches": means[best], "recipe": means[recipe],
-                       "difference": row["difference"], "told": row["told"], "answer": row["answer"]}  # fmt: skip
-    return pd.DataFrame(rows).T
+        if recipe in means and len(others):
+            best = others.idxmax()
+            row = study.compare(part[part["model"].isin([best, recipe])], best).loc[recipe]
+            rows[world] = pd.concat([row, pd.Series({"best rival": best, "it reaches": means[best]})])
+    columns = ["best rival", "it reaches", "mean", "difference", "told", "answer"]
+    if not rows:
+        return pd.DataFrame(columns=columns)
+    table = study.answered(pd.DataFrame(rows).T.infer_objects())
+    return table[columns].rename(columns={"mean": "recipe"})
+
+
+def told_hindsight_best(table: pd.DataFrame) -> str:
+    """Return where the recipe is behind the best rival of hindsight, and its mean lead, in sentences."""
+    if table.empty:
+        return "Nothing is recorded yet: `python -m coldstart_utils.data.rivals` measures it."
+    behind = table[table["difference"] < 0].sort_values("difference")
+    worlds = ", ".join(f"{world} {row.told} ({row['best rival']})" for world, row in behind.iterrows())
+    return (
+        f"**Recorded in {len(table)} worlds; the mean lead over hindsight's best is "
+        f"{table['difference'].mean():+.3f}.** Behind it: {worlds or 'nowhere'}."
+    )
