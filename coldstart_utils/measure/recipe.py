@@ -1,9 +1,9 @@
-"""The recipe without knobs: every setting of a transfer to new items is chosen on known items that play new."""
+"""The recipe without knobs: one call, after which items that nobody has chosen have scores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,233 +13,104 @@ from ..catalogue.matrices import feedback
 from ..catalogue.splits import Split
 from ..ground import ColdstartError
 from ..models.carried import Carried, Setting
-from ..models.held_out import Group, TeacherWithout, random_groups, student, student_without, teacher, teacher_without
-from ..models.likeness import Likeness, alignment, chosen_together, product, shares
+from ..models.likeness import Likeness, shares
+from .choosing import Climb, Trial, chosen, refined
 from .ranking import Scorer
 
 Array = np.ndarray
 Matrix = Any  # a NumPy array or a SciPy sparse matrix
-K = 20
-PARTS = 5
-MOST_ITEMS, MOST_PAIRS = 1_400, 3_000_000  # what the choice is made on; the fit takes all
-OWN = FAME = (0.0, 0.1, 0.3, 1.0, 3.0)
-STEP = 3.0
-SURE = 0.5  # a step must gain so many standard errors
+# Blocks are chosen on few known items, numbers on more; the fit takes all.
+FEW, FEW_OF_MANY, MORE = 1_400, 1_000, 3_000
+LEAST = 10  # known items
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """NDCG@20 of known items that played new, taken apart: what each item and each user brought, and of how many."""
+class Transferred:
+    """What `transfer` fitted: called as (users, items) → scores [users, items], and how it was chosen.
 
-    items: Array
-    users: Array
-    lists: int
+    `tried` counts the settings compared. `before` and `after` are NDCG@20 on known items that played new, with the
+    setting the choice began at (all blocks alike) and with the one chosen; `shared` is how many people two known items
+    have in common on average.
+    """
+
+    fitted: Carried
+    tried: int
+    before: float
+    after: float
+    shared: float
+
+    def __call__(self, users: Array, items: Array) -> Array:
+        """Return the scores of `items` for `users`, row numbers of what was learnt from."""
+        return self.fitted(users, items)
 
     @property
-    def mean(self) -> float:
-        """Return NDCG@20, the mean over the lists."""
-        return float(self.items.sum() / self.lists)
+    def setting(self) -> Setting:
+        """Return what was chosen."""
+        return self.fitted.setting
 
-    def __add__(self, other: Outcome) -> Outcome:
-        return Outcome(self.items + other.items, self.users + other.users, self.lists + other.lists)
-
-    def beats(self, other: Outcome, sure: float = SURE) -> bool:
-        """Return whether this is better than `other` by more than `sure` standard errors.
-
-        Items and users are both drawn by luck: the variance is the sum of both, each paired.
-        """
-        gain = self.mean - other.mean
-        spread = sum(_sum_variance((a - b) / self.lists) for a, b in zip(self._parts(), other._parts()))
-        return gain > max(sure * np.sqrt(spread), 1e-6)
-
-    def _parts(self) -> tuple[Array, Array]:
-        return self.items, self.users
+    @property
+    def told(self) -> str:
+        """Return in a sentence what was chosen and what it gained."""
+        return sentence(self.setting, self.shared, self.tried, self.before, self.after)
 
 
-def _sum_variance(parts: Array) -> float:
-    return float(np.square(parts - parts.mean()).sum())
+def sentence(setting: Setting, shared: float, tried: int, before: float, after: float) -> str:
+    """Return a setting in words: what makes items alike, how much they share, and how far choices are believed."""
+    weights = sorted(shares(setting.weights).items(), key=lambda pair: -pair[1])
+    blocks = ", ".join(f"{name} {100 * share:.0f} %" for name, share in weights if share >= 0.005)
+    width = "close neighbours" if setting.spread < 0.9 else "neighbours" if setting.spread < 4 else "a wide circle"
+    unused = [name for name in setting.weights if name not in dict(weights) or dict(weights)[name] < 0.005]
+    without = f" (not used: {', '.join(unused)})" if unused else ""
+    return (
+        f"{width.capitalize()} by {blocks}{without}; two known items share {shared:.2g} people; bridge penalty "
+        f"{setting.reg:.2g}, EASE penalty {setting.penalty:.0f} and {setting.own:g} of each choice itself; an average "
+        f"user counts {setting.fame:g} times. Chosen out of {tried} settings on known items that played new, NDCG@20 "
+        f"{before:.3f} → {after:.3f}."
+    )
 
 
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """A group that plays new: who chose what of it (`rows`, `columns`), and the choices of all users among the
-    others.
+def transfer(train: Matrix, blocks: Mapping[str, Matrix]) -> Transferred:
+    """Return the scorer of new items, which learnt from `train` [users, items] and `blocks` of features [items, d].
+
+    What is not zero in `train` is a choice; an item without choices is new. Blocks are what is known of all items, by
+    name, such as `language.context.content_blocks` gives. Nothing is to be set: weights of the blocks, width and
+    penalty of the bridge, penalty of its teacher, the user's own share and the average user's are chosen on known items
+    that play new (`choosing.Trial`), always the same for the same data. Raises ColdstartError for fewer than ten known
+    items, blocks that do not fit, NaN, and where memory would not suffice.
     """
-
-    group: Group
-    rows: Array
-    columns: Array
-    known: sparse.csr_matrix
-    average: Array
-
-    def outcome(self, scores: Array, n_items: int) -> Outcome:
-        """Return what scores [users, group] are worth: NDCG@20 of those who chose something of the group."""
-        wanted = np.bincount(self.rows, minlength=len(scores))
-        k = min(K, scores.shape[1])
-        cut = np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k]
-        own = scores[self.rows, self.columns]
-        near = np.flatnonzero(own >= cut[self.rows])
-        rows, columns, own = self.rows[near], self.columns[near], own[near, None]
-        # Ties share their places: no order of ids may choose.
-        rank = (scores[rows] > own).sum(axis=1) + ((scores[rows] == own).sum(axis=1) - 1) / 2
-        discount = 1 / np.log2(np.arange(2, K + 2))
-        ideal = np.cumsum(discount)[np.minimum(wanted[rows], K) - 1]
-        gain = np.where(rank < K, 1 / np.log2(rank + 2), 0.0) / ideal
-        items = np.bincount(self.group.items[columns], gain, n_items)
-        return Outcome(items, np.bincount(rows, gain, len(scores)), int((wanted > 0).sum()))
-
-
-class Trial:
-    """Known items of X [users, items] that play new in turn, group by group, for settings to be compared on.
-
-    Nothing is refitted: what bridge and teacher say without a group is exact (`models.held_out`). Leaving out one item
-    at a time would not do: a user's own choice raises all rivals of the item it is about, and that item never.
-    """
-
-    def __init__(self, X: sparse.csr_matrix, cosines: Mapping[str, Array], seed: int = 0) -> None:
-        self.cosines, self.n = cosines, X.shape[1]
-        self.X = X
-        rng = np.random.default_rng(seed)
-        users, most = np.flatnonzero(np.diff(X.indptr)), max(1_500, MOST_PAIRS // self.n)
-        asked = users if len(users) <= most else np.sort(rng.choice(users, most, replace=False))
-        rounds = 1 if self.n > 900 else 3
-        groups = [g for r in range(rounds) for g in random_groups(self.n, min(PARTS, self.n), seed=seed + r)]
-        self.asked = [_asked(X, users, asked, group) for group in groups]
-        self._teachers: dict[float, list[tuple[TeacherWithout, Group]]] = {}
-
-    def outcomes(self, setting: Setting) -> dict[tuple[float, float], Outcome]:
-        """Return the outcome of a setting for its `own` and `fame` and their neighbours, by (own, fame)."""
-        M = student(self._kernel(setting), setting.reg)
-        found: dict[tuple[float, float], Outcome] = {}
-        for asked, taught in zip(self.asked, self._taught(setting.penalty)):
-            W = student_without(M, asked.group)
-            V, plain = taught.carried(W), W.T
-            parts = [(asked.known @ each, asked.average @ each) for each in (V, plain)]
-            for own in _near(setting.own, OWN):
-                scores, average = (learnt + np.float32(own) * chosen for learnt, chosen in zip(*parts))
-                for fame in _near(setting.fame, FAME):
-                    outcome = asked.outcome(scores + np.float32(fame) * average, self.n)
-                    found[own, fame] = found[own, fame] + outcome if (own, fame) in found else outcome
-        return found
-
-    def _kernel(self, setting: Setting) -> Array:
-        joint = sum(np.float32(weight) * self.cosines[name] for name, weight in shares(setting.weights).items())
-        return product(np.asarray(joint), setting.spread)
-
-    def _taught(self, penalty: float) -> list[TeacherWithout]:
-        if penalty not in self._teachers:
-            P = teacher(self.X, penalty)
-            self._teachers[penalty] = [teacher_without(P, asked.group) for asked in self.asked]
-        return self._teachers[penalty]
-
-
-def _asked(X: sparse.csr_matrix, users: Array, asked: Array, group: Group) -> Asked:
-    wanted = X[asked][:, group.items].tocoo()
-    known = X[:, group.others].tocsr()
-    average = np.asarray(known[users].mean(axis=0), X.dtype).ravel()
-    return Asked(group, wanted.row, wanted.col, known[asked], average)
-
-
-def _near(value: float, among: tuple[float, ...]) -> tuple[float, ...]:
-    place = among.index(value)
-    return among[max(place - 1, 0) : place + 2]
-
-
-@dataclass
-class Climb:
-    """The way up from a setting: `setting` and `outcome` are the best so far, `tried` counts kernels."""
-
-    trial: Trial
-    setting: Setting
-    outcome: Outcome | None = None
-    first: float = 0.0
-    tried: int = 0
-    seen: set[Any] = field(default_factory=set)
-
-    def ask(self, setting: Setting) -> bool:
-        """Take a setting, with the best own and fame near it, if it is better than the one so far; say whether."""
-        mark = (*(round(w, 6) for w in setting.weights.values()), setting.spread, setting.reg, setting.penalty)
-        if mark in self.seen:
-            return False
-        self.seen.add(mark)
-        self.tried += 1
-        found = self.trial.outcomes(setting)
-        if self.outcome is None:
-            self.outcome = found[setting.own, setting.fame]
-            self.first = self.outcome.mean
-            self.setting = setting
-        taken = False
-        for (own, fame), outcome in found.items():
-            if outcome.beats(self.outcome):
-                self.setting, self.outcome, taken = replace(setting, own=own, fame=fame), outcome, True
-        return taken
-
-    def step(self, changes: list[Callable[[Setting, float], Setting | None]], factors: tuple[float, ...]) -> bool:
-        """Try each change by each factor, go on with one as long as it helps, and say whether one did."""
-        moved = False
-        for change in changes:
-            for factor in factors:
-                helped = False
-                while (changed := change(self.setting, factor)) is not None and self.ask(changed):
-                    helped = moved = True
-                if helped:
-                    break
-        return moved
-
-
-def _scaled(name: str) -> Callable[[Setting, float], Setting]:
-    return lambda setting, factor: replace(setting, **{name: getattr(setting, name) * factor})
-
-
-def _weighed(name: str) -> Callable[[Setting, float], Setting | None]:
-    def change(setting: Setting, factor: float) -> Setting | None:
-        if setting.weights[name] == 0 or (factor == 0 and sum(w > 0 for w in setting.weights.values()) < 2):
-            return None
-        return replace(setting, weights={**setting.weights, name: setting.weights[name] * factor})
-
-    return change
-
-
-def chosen(trial: Trial, sizes: Array | None = None) -> Climb:
-    """Return the climb that chose a setting on the trial's items: weights of the blocks, then the numbers, then both.
-
-    It starts from equal weights, from those by which content is nearest to who chose what together (`alignment`), and
-    from their roots, whichever is best.
-    """
-    names = list(trial.cosines)
-    aligned = alignment(trial.cosines, chosen_together(trial.X))
-    least = 0.01 / len(names)
-    climb = Climb(trial, Setting(dict.fromkeys(names, 1 / len(names))))
-    climb.ask(climb.setting)
-    for power in (0.5, 1.0):
-        climb.ask(replace(climb.setting, weights={name: max(aligned[name], least) ** power for name in names}))
-    weights = [_weighed(name) for name in sorted(names, key=lambda name: aligned[name])]
-    numbers = [_scaled(name) for name in ("reg", "spread", "penalty")]
-    while climb.step(weights, (0.0,)):
-        continue
-    climb.step(numbers, (STEP, 1 / STEP))
-    climb.step(weights, (STEP, 1 / STEP))
-    climb.step(numbers, (STEP**0.5, STEP**-0.5))
-    return climb
-
-
-def transfer(train: Matrix, blocks: Mapping[str, Matrix]) -> Carried:
-    """Return the scorer of new items that knows `train` [users, items] and `blocks` of features [items, d] of all."""
-    X = feedback(train, "train")
-    X = X.astype(bool).astype(np.float32)
+    X = feedback(train, "train").astype(bool).astype(np.float32)
     warm = np.flatnonzero(np.diff(X.tocsc().indptr))
+    if len(warm) < LEAST:
+        raise ColdstartError(f"transfer: expected at least {LEAST} items that somebody chose, got {len(warm)}")
     likeness = Likeness(blocks, warm)
-    sample = warm if len(warm) <= MOST_ITEMS else np.sort(np.random.default_rng(0).choice(warm, MOST_ITEMS, replace=False))
-    cosines = {name: likeness.of(name, sample, sample) for name in likeness.features}
-    climb = chosen(Trial(X[:, sample], cosines))
-    scorer = Carried(X, likeness, climb.setting)
-    scorer.climb = climb
-    return scorer
+    if likeness.items != X.shape[1]:
+        raise ColdstartError(f"transfer: train has {X.shape[1]} items and the blocks have {likeness.items} rows")
+    climb = _chosen(X, likeness, warm)
+    known = X[:, warm]
+    pairs = np.square(np.asarray(known.sum(axis=1), float)).sum() - known.sum()
+    shared = float(pairs / max(len(warm) * (len(warm) - 1), 1))
+    return Transferred(Carried(X, likeness, climb.setting), climb.tried, climb.first, climb.outcome.mean, shared)
+
+
+def _chosen(X: sparse.csr_matrix, likeness: Likeness, warm: Array) -> Climb:
+    few = warm if len(warm) <= FEW else _sample(warm, FEW_OF_MANY)
+    climb = chosen(Trial(X[:, few], {name: likeness.of(name, few, few) for name in likeness.features}))
+    if len(few) == len(warm):
+        return climb
+    more = _sample(warm, MORE)
+    joint = likeness.mixed(climb.setting.weights, more, more)
+    return refined(Trial(X[:, more], {"all": joint}, most=1), climb)
+
+
+def _sample(items: Array, most: int) -> Array:
+    if len(items) <= most:
+        return items
+    return np.sort(np.random.default_rng(0).choice(items, most, replace=False))
 
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """`transfer` as a method of a study: it has no knobs."""
+    """`transfer` as a method of a study (`study.run`): it has no knobs. `blocks` as there."""
 
     blocks: Mapping[str, Matrix]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy import linalg, sparse
 
 from ..catalogue.matrices import places
+from ..ground import ColdstartError
 from .held_out import teacher
 from .likeness import Likeness
 
@@ -47,76 +49,66 @@ class Joint:
         return self.likeness.joined(self.weights, self.spread, rows, columns)
 
 
-class WholeStudent:
-    """The bridge on the whole kernel of the `warm` items, centred over them, factored once."""
+class Whole:
+    """The bridge on the whole kernel of the `warm` items, factored once, behind a whole EASE."""
 
-    def __init__(self, joint: Joint, warm: Array, reg: float) -> None:
-        self.joint, self.warm = joint, warm
+    def __init__(self, X: sparse.csr_matrix, joint: Joint, warm: Array, setting: Setting) -> None:
+        self.joint, self.warm, self.own = joint, warm, np.float32(setting.own)
         K = joint(warm, warm)
         self.mean, self.middle = K.mean(axis=0), K.mean()
         K += self.middle - self.mean - self.mean[:, None]
-        K.flat[:: len(K) + 1] += np.float32(reg)
+        K.flat[:: len(K) + 1] += np.float32(setting.reg)
         self.factor = linalg.cho_factor(K, lower=True, overwrite_a=True, check_finite=False)
+        self.P = teacher(X, setting.penalty)
+        self._kept: tuple[bytes, Array] = (b"", np.empty(0))
 
-    def of(self, items: Array) -> Array:
-        """Return W [items, warm]: what the bridge says of `items` is W·targets; its rows sum to 1."""
+    def scores(self, choices: sparse.csr_matrix, items: Array) -> Array:
+        """Return choices·(B + own·I)·Wᵀ [rows, items] for choices [rows, warm]; the last items asked for are kept."""
+        if self._kept[0] != items.tobytes():
+            W = self._bridge(items)
+            taught = W.T - self.P @ (W / np.diagonal(self.P)).T
+            self._kept = items.tobytes(), taught + self.own * W.T
+        return np.asarray(choices @ self._kept[1])
+
+    def _bridge(self, items: Array) -> Array:
         across = self.joint(items, self.warm)
         across += self.middle - self.mean - across.mean(axis=1, keepdims=True)
         solved = linalg.cho_solve(self.factor, across.T, overwrite_b=True, check_finite=False)
         return solved.T + np.float32(1 / len(self.warm))
 
 
-class LandmarkStudent:
-    """The bridge on features φ = K_·L K_LL^-½ of `LANDMARKS` items L, in the place of the whole kernel."""
+class LowRank:
+    """The same through features φ = K_·L K_LL^-½ of landmarks L, behind an EASE of the principal tastes.
 
-    def __init__(self, joint: Joint, warm: Array, reg: float) -> None:
+    Nyström (Williams & Seeger 2001); with X ≈ U·diag(s)·Qᵀ, P = (I − Q·diag(s²/(s² + penalty))·Qᵀ)/penalty.
+    """
+
+    def __init__(self, X: sparse.csr_matrix, joint: Joint, warm: Array, setting: Setting) -> None:
+        from sklearn.utils.extmath import randomized_svd
+
         self.joint = joint
         self.landmarks = np.sort(np.random.default_rng(0).choice(warm, min(LANDMARKS, len(warm)), replace=False))
         among = joint(self.landmarks, self.landmarks)
         among.flat[:: len(among) + 1] += np.float32(1e-4)
         self.root = linalg.cholesky(among, lower=True, overwrite_a=True)
-        F = self._features(warm)
+        F = np.concatenate([self._features(part) for part in np.array_split(warm, 1 + len(warm) // 10_000)])
         self.mean = F.mean(axis=0)
-        self.known = F - self.mean
-        gram = self.known.T @ self.known
-        gram.flat[:: len(gram) + 1] += np.float32(reg)
-        self.factor = linalg.cho_factor(gram, lower=True, overwrite_a=True)
+        F -= self.mean
+        gram = F.T @ F
+        gram.flat[:: len(gram) + 1] += np.float32(setting.reg)
+        W = np.c_[linalg.solve(gram, F.T, assume_a="pos", overwrite_a=True).T, np.full(len(warm), 1 / len(warm))]
+        _, s, Qt = randomized_svd(X, min(TASTES, *X.shape), random_state=0)
+        Q = Qt.T * (s / np.sqrt(s**2 + setting.penalty))
+        scaled = W / (1 - np.einsum("nk,nk->n", Q, Q))[:, None]
+        self.taught = np.asarray((1 + setting.own) * W - scaled + Q @ (Q.T @ scaled), np.float32)
 
-    def of(self, items: Array) -> Array:
-        """Return W [items, warm], as `WholeStudent.of`."""
-        solved = linalg.cho_solve(self.factor, (self._features(items) - self.mean).T)
-        return solved.T @ self.known.T + np.float32(1 / len(self.known))
+    def scores(self, choices: sparse.csr_matrix, items: Array) -> Array:
+        """Return choices·(B + own·I)·Wᵀ [rows, items], as `Whole.scores`; nothing of size warm × items is made."""
+        tastes = np.asarray(choices @ self.taught)
+        return tastes[:, :-1] @ (self._features(items) - self.mean).T + tastes[:, -1:]
 
     def _features(self, items: Array) -> Array:
         return linalg.solve_triangular(self.root, self.joint(self.landmarks, items), lower=True).T
-
-
-class WholeTeacher:
-    """EASE (Steck 2019) of X [users, warm]."""
-
-    def __init__(self, X: sparse.csr_matrix, penalty: float) -> None:
-        self.P = teacher(X, penalty)
-
-    def carried(self, W: Array) -> Array:
-        """Return B·Wᵀ [warm, items], B the weights of EASE."""
-        return W.T - self.P @ (W / np.diagonal(self.P)).T
-
-
-class PrincipalTeacher:
-    """EASE from the `TASTES` first singular vectors of X [users, warm]: P = (I − Q·s²/(s² + penalty)·Qᵀ)/penalty."""
-
-    def __init__(self, X: sparse.csr_matrix, penalty: float) -> None:
-        from sklearn.utils.extmath import randomized_svd
-
-        rank = min(TASTES, *X.shape)
-        _, s, Qt = randomized_svd(X, rank, random_state=0)
-        self.Q = (Qt.T * (s / np.sqrt(s**2 + penalty))).astype(np.float32)
-        self.scale = 1 - np.einsum("nk,nk->n", self.Q, self.Q)
-
-    def carried(self, W: Array) -> Array:
-        """Return B·Wᵀ [warm, items], as `WholeTeacher.carried`; the penalty cancels."""
-        scaled = (W / self.scale).T
-        return W.T - (scaled - self.Q @ (self.Q.T @ scaled))
 
 
 class Carried:
@@ -125,23 +117,24 @@ class Carried:
     X [users, items] are the interactions, `likeness` what content says. With x the choices of a user among the known
     items, P = (XᵀX + penalty·I)⁻¹, B = I − P·diag(1/P_ii) (EASE, Steck 2019) and W [new, known] the bridge, the scores
     are (x + fame·x̄)(B + own·I)Wᵀ: linear in x, so that a newcomer's row needs no refit (`of_choices`). Past `most`
-    known items K is taken through 2,500 landmarks (Nyström; Williams & Seeger 2001) and P through 400 principal tastes.
+    known items both kernel and EASE are of low rank: 2,500 landmarks, 400 principal tastes. Raises ColdstartError,
+    before memory is taken, if more is needed than is free.
     """
 
     def __init__(self, X: sparse.csr_matrix, likeness: Likeness, setting: Setting, *, most: int = MOST_DENSE) -> None:
-        counts = np.diff(X.tocsc().indptr)
-        self.warm = np.flatnonzero(counts)
-        self.likeness, self.setting = likeness, setting
+        self.warm = np.flatnonzero(np.diff(X.tocsc().indptr))
+        self.setting, self.items = setting, X.shape[1]
         self.X = X[:, self.warm].astype(np.float32)
-        self.average = np.asarray(self.X[np.diff(self.X.indptr) > 0].mean(axis=0)).ravel()
+        self.average = sparse.csr_matrix(self.X[np.diff(self.X.indptr) > 0].mean(axis=0), dtype=np.float32)
         self.dense = len(self.warm) <= most
+        check_memory(self.bytes(len(self.warm), self.items, self.dense))
         joint = Joint(likeness, setting.weights, setting.spread)
-        student, taught = (WholeStudent, WholeTeacher) if self.dense else (LandmarkStudent, PrincipalTeacher)
-        self._student, self._teacher = student(joint, self.warm, setting.reg), taught(self.X, setting.penalty)
-        self._place = np.full(X.shape[1], -1)
-        new = np.flatnonzero(counts == 0)
-        self._place[new] = np.arange(len(new))
-        self._weights = self.weights(new)
+        self._parts = (Whole if self.dense else LowRank)(self.X, joint, self.warm, setting)
+
+    @staticmethod
+    def bytes(warm: int, items: int, dense: bool) -> int:
+        """Return about how much memory the fit takes: four warm × warm matrices, or four of a row an item."""
+        return 16 * (warm * items if dense else items * LANDMARKS)
 
     def __call__(self, users: Array, items: Array) -> Array:
         """Return the scores of `items` for `users`, both row numbers of what was learnt from."""
@@ -149,12 +142,22 @@ class Carried:
 
     def of_choices(self, choices: sparse.csr_matrix, items: Array) -> Array:
         """Return the scores [rows, items] for people given by their choices among the known items [rows, warm]."""
-        items = places(items, len(self._place))
-        at = self._place[items]
-        V = self._weights[:, at] if (at >= 0).all() else self.weights(items)
-        return np.asarray(choices @ V) + np.float32(self.setting.fame) * (self.average @ V)
+        items = places(items, self.items)
+        fame = np.float32(self.setting.fame) * self._parts.scores(self.average, items)
+        return self._parts.scores(choices, items) + fame
 
-    def weights(self, items: Array) -> Array:
-        """Return V [warm, items]: what one choice of each known item adds to the scores of `items`."""
-        W = self._student.of(items)
-        return self._teacher.carried(W) + np.float32(self.setting.own) * W.T
+
+def check_memory(needed: int) -> None:
+    """Raise ColdstartError if `needed` bytes are more than what is free, where the system tells."""
+    free = _free_memory()
+    if free is not None and needed > free:
+        raise ColdstartError(f"transfer: needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free")
+
+
+def _free_memory() -> int | None:
+    # Linux alone counts what its cache would give back; elsewhere nothing is promised.
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None)

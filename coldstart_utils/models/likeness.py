@@ -53,12 +53,16 @@ class Likeness:
             K[(rows[:, None] == columns) & left[:, None]] = 1
         return K
 
-    def joined(self, weights: Mapping[str, float], spread: float, rows: Array, columns: Array) -> Array:
-        """Return the kernel of the blocks with these weights, float32 [rows, columns], by `product`."""
+    def mixed(self, weights: Mapping[str, float], rows: Array, columns: Array) -> Array:
+        """Return the weighted mean of the cosines of the blocks, float32 [rows, columns]."""
         K = np.zeros((len(rows), len(columns)), np.float32)
         for name, weight in shares(weights).items():
             K += np.float32(weight) * self.of(name, rows, columns)
-        return product(K, spread)
+        return K
+
+    def joined(self, weights: Mapping[str, float], spread: float, rows: Array, columns: Array) -> Array:
+        """Return the kernel of the blocks with these weights, float32 [rows, columns], by `product`."""
+        return product(self.mixed(weights, rows, columns), spread)
 
 
 def shares(weights: Mapping[str, float]) -> dict[str, float]:
