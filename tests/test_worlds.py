@@ -238,6 +238,18 @@ def test_topics_and_sentences():
     assert people.most_given(table, 2).to_dict() == {0: "b, c", 2: "d"}
 
 
+def test_a_folder_of_friends_and_topics_is_asked_of_both(tasteful):
+    net = "source_id:token|target_id:token\n" + "".join(
+        f"u{u}|u{(u + 3 * k) % 39}\n" for u in range(39) for k in (1, 2)
+    )
+    given = [f"u{u}|{['rock', 'jazz', 'folk'][u % 3]}|2" for u in range(40)] + [f"u{u}|live|1" for u in range(40)]
+    folder = tasteful(net=net, topics="\n".join(["user_id:token|tag:token_seq|times:float", *given]) + "\n")
+    found = opened.befriended(folder, Reader(), opened.How(folds=2, trials=1))
+    means = found.groupby(["metric", "model"])["value"].mean()
+    assert means["recall friends"].idxmax() != "everybody's list" and np.isfinite(means).all()
+    assert means["recall topics", "all choices"] >= means["recall topics", "everybody's list"]
+
+
 def test_friends_in_a_folder_and_an_unknown_one(tasteful):
     net = "source_id:token|target_id:token\nu0|u1\nu1|u0\nu2|u2\n"
     folder = tasteful(net=net)

@@ -103,9 +103,16 @@ def friend_methods(known: Mapping[str, Array]) -> dict[str, study.Method]:
 
 
 def topic_methods(known: Mapping[str, Array]) -> dict[str, study.Method]:
-    """Return the methods that rank topics for a newcomer, by name: from choices, or from one topic already given."""
-    methods: dict[str, study.Method] = {"everybody's list": study.Arm(everybody)}
-    methods |= {name: bridge_to_people(K) for name, K in known.items() if name != "a sentence"}
+    """Return the methods that rank topics for a newcomer, by name: from choices, or from one topic already given.
+
+    'one choice' counts the topics of those who made it too; 'all choices' is the bridge.
+    """
+    one, every = known["one choice"], known["all choices"]
+    methods: dict[str, study.Method] = {
+        "everybody's list": study.Arm(everybody),
+        "one choice": study.Arm(lambda split: lambda users, items: one[users] @ split.train[:, items]),
+        "all choices": bridge_to_people(every),
+    }
     return methods | {"one topic": study.Arm(partial(by_ratings, k=1), {"reg": 30.0, "alpha": 10.0})}
 
 
