@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from coldstart_utils.book import world_plots
+from coldstart_utils.book import cli, world_plots
 from coldstart_utils.book import worlds as opened
 from coldstart_utils.catalogue import worlds
 from coldstart_utils.catalogue.atomic import read_atomic
@@ -69,6 +69,15 @@ def test_a_folder_that_is_none_and_a_name_for_two_worlds_are_refused(write_atomi
     (tmp_path / "else" / "shop" / "shop.inter").write_bytes((first / "shop.inter").read_bytes())
     with pytest.raises(ColdstartError, match="two folders are called 'shop'"):
         worlds.find_worlds(f"{first},{tmp_path / 'else'}")
+
+
+def test_folders_are_made_absolute_one_or_many(write_atomic, tmp_path, monkeypatch):
+    write_atomic("shop", inter=INTER), write_atomic("a, b", inter=INTER)
+    monkeypatch.chdir(tmp_path)
+    given = {"WORLDS": "shop, nowhere", "DATASET": "a, b", "QUESTIONS": ""}
+    cli._resolve_folders(given)
+    assert given == {"WORLDS": f"{tmp_path / 'shop'},nowhere", "DATASET": str(tmp_path / "a, b"), "QUESTIONS": ""}
+    assert set(worlds.find_worlds(str(tmp_path / "a, b"))) == {"a, b"}
 
 
 def test_what_its_audience_wrote_is_left_out_and_said(write_atomic):

@@ -76,9 +76,16 @@ def _print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
 def _resolve_folders(parameters: dict[str, Any]) -> None:
     """Make folders absolute: a notebook runs elsewhere than the command."""
     for name in ("DATASET", "QUESTIONS", "WORLDS"):
-        folder = parameters.get(name)
-        if isinstance(folder, str) and folder and folder not in INSTALLABLE and Path(folder).is_dir():
-            parameters[name] = str(Path(folder).resolve())
+        places = parameters.get(name)
+        if isinstance(places, str):
+            # Only WORLDS may name several; a comma may stand in the name of any folder.
+            each = [places] if Path(places).is_dir() or name != "WORLDS" else places.split(",")
+            parameters[name] = ",".join(_absolute(place.strip()) for place in each)
+
+
+def _absolute(place: str) -> str:
+    known = not place or place in INSTALLABLE or not Path(place).is_dir()
+    return place if known else str(Path(place).resolve())
 
 
 @app.command(cls=_PairedOption)

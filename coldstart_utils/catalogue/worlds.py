@@ -27,7 +27,8 @@ def find_worlds(places: str = "") -> dict[str, Path]:
     `load_dataset`. Raises ColdstartError for a folder that is none, or two catalogues of one name.
     """
     own = os.environ.get("COLDSTART_DATA", "")
-    asked = [Path(place.strip()) for place in places.split(",") if place.strip()]
+    parts = [places] if Path(places).is_dir() else places.split(",")
+    asked = [Path(place.strip()) for place in parts if place.strip()]
     found: dict[str, Path] = {}
     for place in asked or [Path(folder) for folder in (own, str(cache_dir())) if folder]:
         if not place.is_dir():
