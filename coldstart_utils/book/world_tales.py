@@ -98,11 +98,15 @@ def told_news(rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def best_of(table: pd.DataFrame) -> str:
+    """Return the model with the highest mean of a `study.compare` table."""
+    return str(table["mean"].idxmax())
+
+
 def told_people(friends: pd.DataFrame, topics: pd.DataFrame) -> str:
     """Return what finds friends and topics best, and all leads over everybody's list."""
-    best = {name: table["mean"].idxmax() for name, table in (("Friends", friends), ("Topics", topics))}
     return " ".join(
-        f"**{name}: {best[name]}** ({table['mean'].max():.3f}; everybody's list {table['mean'].iloc[0]:.3f}). Compared "
+        f"**{name}: {best_of(table)}** ({table['mean'].max():.3f}; everybody's list {table['mean'].iloc[0]:.3f}). Compared "
         f"with that list: {listed(table)}."
         for name, table in (("Friends", friends), ("Topics", topics))
     )
