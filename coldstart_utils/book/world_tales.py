@@ -106,8 +106,8 @@ def best_of(table: pd.DataFrame) -> str:
 def told_people(friends: pd.DataFrame, topics: pd.DataFrame) -> str:
     """Return what finds friends and topics best, and all leads over everybody's list."""
     return " ".join(
-        f"**{name}: {best_of(table)}** ({table['mean'].max():.3f}; everybody's list {table['mean'].iloc[0]:.3f}). Compared "
-        f"with that list: {listed(table)}."
+        f"**{name}: {best_of(table)}** ({table['mean'].max():.3f}; everybody's list {table['mean'].iloc[0]:.3f}). "
+        f"Compared with that list: {listed(table)}."
         for name, table in (("Friends", friends), ("Topics", topics))
     )
 
