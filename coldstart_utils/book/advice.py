@@ -108,15 +108,13 @@ def advise(dataset: Dataset, encoder: TextEncoder) -> Advice:
     return Advice(dataset.name, counted, study.compare(results, RECIPE, unit="user"), last.told)
 
 
-def _rivals(blocks: Mapping[str, Any]) -> dict[str, study.Method]:
+def _rivals(blocks: Mapping[str, Any]) -> dict[str, Any]:
     K = block_kernels({name: blocks[name] for name in ("all words", "text vector") if name in blocks})
-    methods: dict[str, study.Method] = {}
+    methods: dict[str, Any] = {}
     for name, block in {"words": "all words", "the language model": "text vector"}.items():
         if block in K:
-            methods |= {
-                f"neighbours by {name}": Neighbours({block: K[block]}),
-                f"ridge on {name}": Transfer({block: K[block]}, "choices"),
-            }
+            methods[f"neighbours by {name}"] = Neighbours({block: K[block]})
+            methods[f"ridge on {name}"] = Transfer({block: K[block]}, "choices")
     return methods
 
 

@@ -1,6 +1,6 @@
 """What wrote `rivals.tsv`: the recipe without knobs against five tuned rivals, on every catalogue at hand.
 
-    python -m coldstart_utils.data.rivals [--worlds FOLDER] [--only NAME …] [--file rivals.tsv]
+    python -m coldstart_utils.data.rivals [--worlds FOLDER] [--only NAME …] [--methods NAME …]
 
 A world is a folder of atomic files inside FOLDER ($COLDSTART_DATA by default), or ml-100k, which is always there. The
 program stands beside its product, not among the modules. What is in the file is not computed again.
@@ -87,11 +87,8 @@ def worlds(folder: Path | None) -> Iterator[tuple[str, Dataset]]:
             yield path.name, replace(dataset, items=dataset.items.drop(columns=written_later))
 
 
-def measured(world: str, dataset: Dataset, encoder: TextEncoder, done: set[tuple[str, str]]) -> Iterator[pd.DataFrame]:
-    """Yield one row a fold for each method of a world that is not `done`: means over users, setting and seconds."""
-    wanted = [name for name in METHODS if (world, name) not in done]
-    if not wanted:
-        return
+def measured(world: str, dataset: Dataset, encoder: TextEncoder, wanted: list[str]) -> Iterator[pd.DataFrame]:
+    """Yield one row a fold for each method that is `wanted`: means over users, the setting and seconds."""
     dataset = best_known(dataset, MOST_ITEMS)
     blocks = content_blocks(dataset, encoder)
     folds = study.item_folds(dataset.matrix())
@@ -109,6 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--worlds", type=Path, default=os.environ.get("COLDSTART_DATA"))
     parser.add_argument("--only", nargs="*")
+    parser.add_argument("--methods", nargs="*", choices=METHODS, default=METHODS)
     parser.add_argument("--file", type=Path, default=package_file(FILE))
     given = parser.parse_args()
     if given.worlds and not given.worlds.is_dir():
@@ -118,7 +116,9 @@ def main() -> None:
     for world, dataset in worlds(given.worlds):
         if given.only and world not in given.only:
             continue
-        for rows in measured(world, dataset, encoder, set(zip(table["world"], table["model"]))):
+        done = set(table.loc[table["world"] == world, "model"])
+        wanted = [name for name in given.methods if name not in done]
+        for rows in measured(world, dataset, encoder, wanted) if wanted else ():
             table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
             with written_aside(given.file) as aside:
                 table.to_csv(aside, sep="\t", index=False, float_format="%.5f")

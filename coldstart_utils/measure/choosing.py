@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import sparse
 
 from ..models.carried import Setting
-from ..models.held_out import Group, TeacherWithout, random_groups, student, student_without, teacher, teacher_without
+from ..models.held_out import (
+    Group,
+    TeacherWithout,
+    random_groups,
+    student_misses,
+    student_without,
+    teacher,
+    teacher_without,
+)
 from ..models.likeness import alignment, chosen_together, product, shares
 
 Array = np.ndarray
@@ -19,6 +27,7 @@ PARTS = 5
 MOST_PAIRS = 3_000_000  # of users and items; beyond, a part of the users is asked
 OWN = FAME = (0.0, 0.1, 0.3, 1.0, 3.0)
 STEP = 3.0
+Change = Callable[[Setting, float], Setting | None]
 SURE = 0.5  # a step must gain so many standard errors
 
 
@@ -69,19 +78,25 @@ class Asked:
 
     def outcome(self, scores: Array, n_items: int) -> Outcome:
         """Return what scores [users, group] are worth: NDCG@20 of those who chose something of the group."""
-        wanted = np.bincount(self.rows, minlength=len(scores))
-        k = min(K, scores.shape[1])
-        cut = np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k]
-        own = scores[self.rows, self.columns]
-        near = np.flatnonzero(own >= cut[self.rows])
-        rows, columns, own = self.rows[near], self.columns[near], own[near, None]
-        # Ties share their places: no order of ids may choose.
-        rank = (scores[rows] > own).sum(axis=1) + ((scores[rows] == own).sum(axis=1) - 1) / 2
-        discount = 1 / np.log2(np.arange(2, K + 2))
-        ideal = np.cumsum(discount)[np.minimum(wanted[rows], K) - 1]
-        gain = np.where(rank < K, 1 / np.log2(rank + 2), 0.0) / ideal
-        items = np.bincount(self.group.items[columns], gain, n_items)
-        return Outcome(items, np.bincount(rows, gain, len(scores)), int((wanted > 0).sum()))
+        return outcome_of(scores, self.rows, self.columns, self.group.items, n_items)
+
+
+def outcome_of(scores: Array, rows: Array, columns: Array, items: Array, n_items: int) -> Outcome:
+    """Return NDCG@20 of lists by `scores` [users, items] for choices (`rows`, `columns`); ties share their places.
+
+    `items` are the places of the columns among all `n_items`.
+    """
+    wanted = np.bincount(rows, minlength=len(scores))
+    k = min(K, scores.shape[1])
+    cut = np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k]
+    own = scores[rows, columns]
+    near = np.flatnonzero(own >= cut[rows])
+    rows, columns, own = rows[near], columns[near], own[near, None]
+    rank = (scores[rows] > own).sum(axis=1) + ((scores[rows] == own).sum(axis=1) - 1) / 2
+    ideal = np.cumsum(1 / np.log2(np.arange(2, K + 2)))[np.minimum(wanted[rows], K) - 1]
+    gain = np.where(rank < K, 1 / np.log2(rank + 2), 0.0) / ideal
+    by_item = np.bincount(items[columns], gain, n_items)
+    return Outcome(by_item, np.bincount(rows, gain, len(scores)), int((wanted > 0).sum()))
 
 
 class Trial:
@@ -91,20 +106,21 @@ class Trial:
     at a time would not do: a user's own choice raises all rivals of the item it is about, and that item never.
     """
 
+    numbers: tuple[str, ...] = ("reg", "spread", "penalty")
+
     def __init__(self, X: sparse.csr_matrix, cosines: Mapping[str, Array], *, most: int = PARTS, seed: int = 0) -> None:
-        self.cosines, self.n = cosines, X.shape[1]
-        self.X = X
+        self.cosines, self.X, self.n = cosines, X, X.shape[1]
         rng = np.random.default_rng(seed)
         users, most = np.flatnonzero(np.diff(X.indptr)), max(1_500, MOST_PAIRS // self.n)
         asked = users if len(users) <= most else np.sort(rng.choice(users, most, replace=False))
         rounds = 1 if self.n > 900 else 3
         groups = [g for r in range(rounds) for g in random_groups(self.n, min(PARTS, self.n), seed=seed + r)[:most]]
         self.asked = [_asked(X, users, asked, group) for group in groups]
-        self._teachers: dict[float, list[tuple[TeacherWithout, Group]]] = {}
+        self._teachers: dict[float, list[TeacherWithout]] = {}
 
     def outcomes(self, setting: Setting) -> dict[tuple[float, float], Outcome]:
         """Return the outcome of a setting for its `own` and `fame` and their neighbours, by (own, fame)."""
-        M = student(self._kernel(setting), setting.reg)
+        M = student_misses(joint_kernel(self.cosines, setting), setting.reg)
         found: dict[tuple[float, float], Outcome] = {}
         pairs = {(own, setting.fame) for own in _near(setting.own, OWN)}
         pairs |= {(setting.own, fame) for fame in _near(setting.fame, FAME)}
@@ -118,15 +134,17 @@ class Trial:
                 found[own, fame] = found[own, fame] + outcome if (own, fame) in found else outcome
         return found
 
-    def _kernel(self, setting: Setting) -> Array:
-        joint = sum(np.float32(weight) * self.cosines[name] for name, weight in shares(setting.weights).items())
-        return product(np.asarray(joint), setting.spread)
-
     def _taught(self, penalty: float) -> list[TeacherWithout]:
         if penalty not in self._teachers:
             P = teacher(self.X, penalty)
             self._teachers[penalty] = [teacher_without(P, asked.group) for asked in self.asked]
         return self._teachers[penalty]
+
+
+def joint_kernel(cosines: Mapping[str, Array], setting: Setting) -> Array:
+    """Return the kernel of a setting [n, n] from the cosines of each block [n, n]."""
+    joint = sum(np.float32(weight) * cosines[name] for name, weight in shares(setting.weights).items())
+    return product(np.asarray(joint), setting.spread)
 
 
 def _asked(X: sparse.csr_matrix, users: Array, asked: Array, group: Group) -> Asked:
@@ -141,16 +159,32 @@ def _near(value: float, among: tuple[float, ...]) -> tuple[float, ...]:
     return among[max(place - 1, 0) : place + 2]
 
 
+class Compared(Protocol):
+    """What settings are compared on: see `Trial`."""
+
+    cosines: Mapping[str, Array]
+    X: sparse.csr_matrix
+    numbers: tuple[str, ...]
+
+    def outcomes(self, setting: Setting) -> dict[tuple[float, float], Outcome]:
+        """Return the outcome of a setting and of neighbours, by (own, fame)."""
+
+
 @dataclass
 class Climb:
     """The way up from a setting: `setting` and `outcome` are the best so far, `tried` counts kernels."""
 
-    trial: Trial
+    trial: Compared
     setting: Setting
     outcome: Outcome | None = None
     first: float = 0.0
     tried: int = 0
     seen: set[Any] = field(default_factory=set)
+
+    @property
+    def last(self) -> float:
+        """Return NDCG@20 of the best setting so far."""
+        return self.outcome.mean if self.outcome else 0.0
 
     def ask(self, setting: Setting) -> bool:
         """Take a setting, with the best own and fame near it, if it is better than the one so far; say whether."""
@@ -170,7 +204,7 @@ class Climb:
                 self.setting, self.outcome, taken = replace(setting, own=own, fame=fame), outcome, True
         return taken
 
-    def step(self, changes: list[Callable[[Setting, float], Setting | None]], factors: tuple[float, ...]) -> bool:
+    def step(self, changes: Sequence[Change], factors: tuple[float, ...]) -> bool:
         """Try each change by each factor, go on with one as long as it helps, and say whether one did."""
         moved = False
         for change in changes:
@@ -183,11 +217,11 @@ class Climb:
         return moved
 
 
-def _scaled(name: str) -> Callable[[Setting, float], Setting]:
+def _scaled(name: str) -> Change:
     return lambda setting, factor: replace(setting, **{name: getattr(setting, name) * factor})
 
 
-def _weighed(name: str) -> Callable[[Setting, float], Setting | None]:
+def _weighed(name: str) -> Change:
     def change(setting: Setting, factor: float) -> Setting | None:
         if setting.weights[name] == 0 or (factor == 0 and sum(w > 0 for w in setting.weights.values()) < 2):
             return None
@@ -196,7 +230,7 @@ def _weighed(name: str) -> Callable[[Setting, float], Setting | None]:
     return change
 
 
-def chosen(trial: Trial) -> Climb:
+def chosen(trial: Compared) -> Climb:
     """Return the climb that chose a setting on the trial's items: weights of the blocks, then the numbers, then both.
 
     It starts from equal weights, from those by which content is nearest to who chose what together (`alignment`), and
@@ -210,7 +244,7 @@ def chosen(trial: Trial) -> Climb:
     for power in (0.5, 1.0):
         climb.ask(replace(climb.setting, weights={name: max(aligned[name], least) ** power for name in names}))
     weights = [_weighed(name) for name in sorted(names, key=lambda name: aligned[name])]
-    numbers = [_scaled(name) for name in ("reg", "spread", "penalty")]
+    numbers = [_scaled(name) for name in trial.numbers]
     while climb.step(weights, (0.0,)):
         continue
     climb.step(numbers, (STEP, 1 / STEP))
@@ -219,11 +253,11 @@ def chosen(trial: Trial) -> Climb:
     return climb
 
 
-def refined(trial: Trial, climb: Climb) -> Climb:
+def refined(trial: Compared, climb: Climb) -> Climb:
     """Return the climb that chose the numbers of `climb.setting` anew, on a trial of its joint cosines 'all'."""
     further = Climb(trial, replace(climb.setting, weights={"all": 1.0}), first=climb.first, tried=climb.tried)
     further.ask(further.setting)
-    numbers = [_scaled(name) for name in ("reg", "spread", "penalty")]
+    numbers = [_scaled(name) for name in trial.numbers]
     further.step(numbers, (STEP, 1 / STEP))
     further.step(numbers, (STEP**0.5, STEP**-0.5))
     further.setting = replace(further.setting, weights=climb.setting.weights)

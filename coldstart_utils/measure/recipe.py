@@ -89,7 +89,7 @@ def transfer(train: Matrix, blocks: Mapping[str, Matrix]) -> Transferred:
     known = X[:, warm]
     pairs = np.square(np.asarray(known.sum(axis=1), float)).sum() - known.sum()
     shared = float(pairs / max(len(warm) * (len(warm) - 1), 1))
-    return Transferred(Carried(X, likeness, climb.setting), climb.tried, climb.first, climb.outcome.mean, shared)
+    return Transferred(Carried(X, likeness, climb.setting), climb.tried, climb.first, climb.last, shared)
 
 
 def _chosen(X: sparse.csr_matrix, likeness: Likeness, warm: Array) -> Climb:

@@ -49,32 +49,40 @@ class Joint:
         return self.likeness.joined(self.weights, self.spread, rows, columns)
 
 
-class Whole:
-    """The bridge on the whole kernel of the `warm` items, factored once, behind a whole EASE."""
+class Student:
+    """The bridge on the whole kernel of the `known` rows, centred over them and factored once."""
 
-    def __init__(self, X: sparse.csr_matrix, joint: Joint, warm: Array, setting: Setting) -> None:
-        self.joint, self.warm, self.own = joint, warm, np.float32(setting.own)
-        K = joint(warm, warm)
+    def __init__(self, joint: Joint, known: Array, reg: float) -> None:
+        self.joint, self.known, self.reg = joint, known, reg
+        K = joint(known, known)
         self.mean, self.middle = K.mean(axis=0), K.mean()
         K += self.middle - self.mean - self.mean[:, None]
-        K.flat[:: len(K) + 1] += np.float32(setting.reg)
+        K.flat[:: len(K) + 1] += np.float32(reg)
         self.factor = linalg.cho_factor(K, lower=True, overwrite_a=True, check_finite=False)
+
+    def of(self, rows: Array) -> Array:
+        """Return W [rows, known]: what the bridge says of `rows` is W·targets; each row of W sums to 1."""
+        across = self.joint(rows, self.known)
+        across += self.middle - self.mean - across.mean(axis=1, keepdims=True)
+        solved = linalg.cho_solve(self.factor, across.T, overwrite_b=True, check_finite=False)
+        return solved.T + np.float32(1 / len(self.known))
+
+
+class Whole:
+    """The bridge on the whole kernel behind a whole EASE."""
+
+    def __init__(self, X: sparse.csr_matrix, joint: Joint, warm: Array, setting: Setting) -> None:
+        self.student, self.own = Student(joint, warm, setting.reg), np.float32(setting.own)
         self.P = teacher(X, setting.penalty)
         self._kept: tuple[bytes, Array] = (b"", np.empty(0))
 
     def scores(self, choices: sparse.csr_matrix, items: Array) -> Array:
         """Return choices·(B + own·I)·Wᵀ [rows, items] for choices [rows, warm]; the last items asked for are kept."""
         if self._kept[0] != items.tobytes():
-            W = self._bridge(items)
+            W = self.student.of(items)
             taught = W.T - self.P @ (W / np.diagonal(self.P)).T
             self._kept = items.tobytes(), taught + self.own * W.T
         return np.asarray(choices @ self._kept[1])
-
-    def _bridge(self, items: Array) -> Array:
-        across = self.joint(items, self.warm)
-        across += self.middle - self.mean - across.mean(axis=1, keepdims=True)
-        solved = linalg.cho_solve(self.factor, across.T, overwrite_b=True, check_finite=False)
-        return solved.T + np.float32(1 / len(self.warm))
 
 
 class LowRank:

@@ -53,7 +53,7 @@ def inverse(matrix: Array) -> Array:
     return half + np.tril(half, -1).T
 
 
-def student(K: Array, reg: float) -> Array:
+def student_misses(K: Array, reg: float) -> Array:
     """Return M [n, n], by which a `bridge` on the kernel K [n, n] misses its targets Y [n, t]: the residuals are MY.
 
     M = reg·(K̃ + reg·I)⁻¹ − 11ᵀ/n with K̃ centred: ridge with an intercept, which M makes zero. Raises ColdstartError
@@ -70,7 +70,7 @@ def student(K: Array, reg: float) -> Array:
 def student_without(M: Array, group: Group) -> Array:
     """Return W [group, others]: the bridge that learnt from `others` alone says W·Y_others of the group's items.
 
-    W = −M_gg⁻¹ M_go, M by `student`: for a group of one this is PRESS (Allen 1974), for more An, Liu & Venkatesh
+    W = −M_gg⁻¹ M_go, M by `student_misses`: for a group of one this is PRESS (Allen 1974), for more An, Liu & Venkatesh
     (2007, Pattern Recognition 40).
     """
     own, across = M[np.ix_(group.items, group.items)], M[np.ix_(group.items, group.others)]

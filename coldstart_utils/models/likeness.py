@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, sparse
 
-from ..catalogue.matrices import rows_of
+from ..catalogue.matrices import places, rows_of
 from ..ground import ColdstartError
 from .content import unit_rows
 from .least_squares import check_positive, dense
@@ -34,6 +34,7 @@ class Likeness:
         if len(set(rows.values())) > 1:
             raise ColdstartError(f"blocks: expected one row an item in each, got {rows}")
         self.items = next(iter(rows.values()))
+        known = places(known, self.items, "known")
         said = {name: _lengths(block) > 0 for name, block in features.items()}
         self.features = {name: block for name, block in features.items() if said[name][known].any()}
         if not self.features:
