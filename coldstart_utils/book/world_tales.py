@@ -52,11 +52,12 @@ def told_answers(answers: pd.DataFrame, here: Collection[str]) -> str:
     )
 
 
-def cells(answers: pd.DataFrame) -> pd.DataFrame:
-    """Return worlds × claims with the mean that leads by the claim, that of its rival, and the difference as text."""
-    text = [f"{row['mean']:.3f} / {row['rival']:.3f}: {row['told']}" for _, row in answers.iterrows()]
+def reached(answers: pd.DataFrame) -> pd.DataFrame:
+    """Return worlds × claims with the mean that leads by the claim and, behind a stroke, that of its rival."""
+    text = [f"{row['mean']:.3f} / {row['rival']:.3f}" for _, row in answers.iterrows()]
     wide = answers.assign(text=text).pivot(index="world", columns="claim", values="text").fillna("–")
-    return wide.loc[list(dict.fromkeys(answers["world"])), [name for name in claims.CLAIMS if name in wide]]
+    wide = wide.loc[list(dict.fromkeys(answers["world"])), [name for name in claims.CLAIMS if name in wide]]
+    return wide.rename_axis(index=None, columns=None)
 
 
 def compared(rows: pd.DataFrame, metric: str, baseline: str) -> pd.DataFrame:
@@ -83,6 +84,12 @@ def told_shop(rows: pd.DataFrame) -> str:
         f"neighbours {against} (customers resampled). **Content is alone for a while:** the fifth customer comes "
         f"{days['5 customers']:.0f} days after the first sale (median), the twentieth {days['20 customers']:.0f} days."
     )
+
+
+def compared_news(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the `compared` tables of 'trying' for each world, one below the other, with a column `world`."""
+    parts = [compared(part, "found", "trying").assign(world=world) for world, part in rows.groupby("world", sort=False)]
+    return pd.concat(parts, ignore_index=True)
 
 
 def told_news(rows: pd.DataFrame) -> str:
