@@ -196,11 +196,12 @@ def crossed(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame
     carried = crossing.Carried(content_kernel([np.vstack([learnt, asked])]), here)
     # All settings are chosen on new films of the source: nobody of the target is asked.
     chosen = study.tune(carried, [cold_items(X[:, touched], how.seed)], trials=2 * how.trials)
-    V = carried.factors(X[:, touched], here, there, chosen.pop("reg"))
+    V = carried.factors(X[:, touched], here, there, chosen["reg"])
+    brought = partial(crossing.by_carried, V=V, pull=chosen["pull"], alpha=chosen["alpha"])
     kernel = {"text": content_kernel([asked])}
     methods: dict[str, study.Method] = {
         "text, untrained": study.Arm(partial(claims.untrained_text, vectors=asked - asked.mean(axis=0))),
-        "bridge learnt elsewhere": study.Arm(partial(crossing.by_carried, V=V, **chosen)),
+        "bridge learnt elsewhere": study.Arm(brought),
         "neighbours": Neighbours(kernel),
         "bridge learnt here": Transfer(kernel),
     }

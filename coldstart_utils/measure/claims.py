@@ -139,8 +139,8 @@ def ask(world: World, *, folds: int = 5, trials: int = 4, k: int = 20, seed: int
     Each item, user or choice is hidden once in five folds, of which the first `folds` run. What the catalogue has no
     data for is left out. Settings are tuned on nested splits, with as many `trials` for each.
     """
-    options = {"trials": trials, "k": k}
-    found = study.run(item_methods(world), study.item_folds(world.X, 5, seed=seed)[:folds], **options)
+    run = partial(study.run, trials=trials, k=k)
+    found = run(item_methods(world), study.item_folds(world.X, 5, seed=seed)[:folds])
     if "long text" not in world.kernels:
         found = pd.concat([found, found[found["model"] == "one text"].assign(model="columns as one text")])
     rows = [found]
@@ -148,7 +148,7 @@ def ask(world: World, *, folds: int = 5, trials: int = 4, k: int = 20, seed: int
     if reach:
         methods = user_methods(world, max(reach), least)
         new = study.user_folds(world.X, 5, k=max(reach), seed=seed, least=least)[:folds]
-        rows.append(study.run(methods, new, metric="recall", **options))
+        rows.append(run(methods, new, metric="recall"))
     parts = [rows_of_folds(found, metric) for found in rows for metric in ("ndcg", "recall")]
     parts.append(_tail(world.X, folds, k, seed))
     return pd.concat(parts, ignore_index=True).assign(world=world.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import numpy as np
 import pandas as pd
@@ -111,5 +111,5 @@ class FromBaskets:
 
     def fit(self, split: Split, *, reg: float) -> Scorer:
         """Return the scorer (users, items) → [users, items] of items that `split.train` knows nothing about."""
-        K, warm, taught = sum(self.kernels.values()), split.warm_items, self.taught(split)
+        K, warm, taught = reduce(np.add, self.kernels.values()), split.warm_items, self.taught(split)
         return lambda users, items: bridge(K, taught[users].T, warm, items, reg).T
