@@ -1,0 +1,116 @@
+"""Whom a method serves, and whom it fails: groups of users and of items, with intervals over people and over folds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ..catalogue.dataset import Dataset
+from ..ground import ColdstartError
+from .intervals import estimate, holm
+from .ranking import Scorer, impressions
+from .study import Fold
+
+Array = np.ndarray
+
+
+def groups_of_users(dataset: Dataset, *, least: int = 40) -> dict[str, pd.Series]:
+    """Return the group of every user by kind: what the columns of users record, and 'activity', thirds of the choices.
+
+    A kind is a column with two values or more that `least` users share; ages become quarters. Who belongs to a smaller
+    group has NaN and is in no comparison by name: of few people nothing can be said.
+    """
+    users, kinds = dataset.users, {}
+    for column in users.columns[1:]:
+        values = pd.to_numeric(users[column], errors="coerce") if column == "age" else users[column].astype(str)
+        if column == "age":
+            values = _parts(values, 4)
+        elif column == "occupation":
+            values = values.where(~values.isin(["other", "none", ""]))
+        sizes = values.value_counts()
+        kept = values.where(values.isin(sizes.index[sizes >= least]))
+        if kept.nunique() >= 2:
+            kinds[column] = kept
+    counts = pd.Series(np.bincount(dataset.interactions["user"], minlength=dataset.n_users), users.index)
+    activity = _parts(counts, 3)
+    return kinds | ({"choices": activity} if activity.nunique() >= 2 else {})
+
+
+def _parts(numbers: pd.Series, n: int) -> pd.Series:
+    cut = pd.qcut(numbers, n, duplicates="drop")
+    names = {part: f"{int(np.floor(part.left)) + 1} to {int(part.right)}" for part in cut.cat.categories}
+    return cut.astype(object).map(names)
+
+
+def by_group(results: pd.DataFrame, kinds: Mapping[str, pd.Series], *, metric: str = "recall") -> pd.DataFrame:
+    """Return a row for each group: how far the mean of `metric` of its users lies from that of all other users.
+
+    `results` has rows of `ranking.evaluate` of one model on folds that share out the items. Columns: kind, model (the
+    group), n, mean, difference, diff_low, diff_high, better, worse. The interval is the wider of that over users
+    (Welch) and that over folds (Student's t by Nadeau & Bengio); shown is what both show after Holm's correction over
+    all rows.
+    """
+    rows = []
+    of_user = results.groupby("user")[metric].mean()
+    for kind, groups in kinds.items():
+        for name in sorted(groups.dropna().unique(), key=_first_number):
+            inside = (groups == name).to_numpy()
+            # Whose group is unknown is on neither side.
+            asked = groups.notna().to_numpy() if kind != "occupation" else np.ones(len(groups), bool)
+            rows.append({"kind": kind, "model": name} | _difference(results, of_user, inside, asked, metric))
+    table = pd.DataFrame(rows)
+    if table.empty:
+        raise ColdstartError("by_group: expected at least one kind of group, got none")
+    shown = (holm(table["p users"].to_numpy()) < 0.05) & (holm(table["p folds"].to_numpy()) < 0.05)
+    return table.assign(better=shown & (table["difference"] > 0), worse=shown & (table["difference"] < 0))
+
+
+def _first_number(name: str) -> tuple[float, str]:
+    head = str(name).split(" ")[0]
+    return (float(head) if head.isdigit() else 0.0, str(name))
+
+
+def _difference(
+    results: pd.DataFrame, of_user: pd.Series, inside: Array, asked: Array, metric: str
+) -> dict[str, float | int]:
+    own, rest = (of_user[of_user.index.map(lambda u: bool(side[u]))] for side in (inside & asked, ~inside & asked))
+    difference = float(own.mean() - rest.mean())
+    welch = stats.ttest_ind(own, rest, equal_var=False)
+    users = welch.confidence_interval()
+    each = []
+    for _, fold in results.groupby("fold"):
+        member, known = inside[fold["user"]], asked[fold["user"]]
+        each.append(fold.loc[member & known, metric].mean() - fold.loc[~member & known, metric].mean())
+    _, low, high, p = estimate(np.array(each), resampled=False, extra=0.25)
+    half = max((users.high - users.low) / 2, (high - low) / 2 if np.isfinite(high) else 0.0)
+    return {
+        "n": len(own), "mean": float(own.mean()), "difference": difference, "diff_low": difference - half,
+        "diff_high": difference + half, "p users": float(welch.pvalue), "p folds": p,
+    }  # fmt: skip
+
+
+def places(
+    scorers: Sequence[Scorer], folds: Sequence[Fold], groups: Mapping[str, Array], *, k: int = 20
+) -> pd.DataFrame:
+    """Return for each group of items (a mask [items]) its share of the new items, of their choices, and of the places.
+
+    One scorer a fold. Columns: model (the group), items, choices, mean, low, high: places as a multiple of what the
+    group's choices would give it, with Student's t over folds (Nadeau & Bengio 2003). 1 is in proportion.
+    """
+    rows = []
+    for name, mask in groups.items():
+        counted = []
+        for scorer, fold in zip(scorers, folds):
+            split = fold.outer
+            shown = impressions({"": scorer}, split, k=k)[""].to_numpy()
+            chosen = np.asarray(split.test[:, split.candidates].sum(axis=0)).ravel()
+            own = mask[split.candidates]
+            counted.append((own.mean(), chosen[own].sum() / chosen.sum(), shown[own].sum() / shown.sum()))
+        items, chosen, shown = np.array(counted).T
+        ratio = shown / np.maximum(chosen, 1e-9)
+        mean, low, high, _ = estimate(ratio, resampled=False, extra=0.25)
+        rows.append((name, items.mean(), chosen.mean(), shown.mean(), mean, low, high))
+    return pd.DataFrame(rows, columns=["model", "items", "choices", "places", "mean", "low", "high"])
