@@ -59,9 +59,7 @@ def test_equal_errors_learns_the_difference_of_groups_instead_of_shrinking_it():
     Y = Z @ rng.normal(size=(3, 1)) * members + 0.1 * rng.normal(size=(60, 40))
     warm, new = np.arange(40), np.arange(40, 60)
     found = {
-        aim: parity.gaps(
-            parity.fair_bridge(Z @ Z.T, Y[warm], warm, new, 50.0, members, 30.0, aim).T, Y[new].T, members
-        )
+        aim: parity.gaps(parity.fair_bridge(Z @ Z.T, Y[warm], warm, new, 50.0, members, 30.0, aim).T, Y[new].T, members)
         for aim in parity.AIMS
     }
     assert found["equal errors"]["error gap"] < 0.2 * found["equal scores"]["error gap"]

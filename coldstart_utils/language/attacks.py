@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -42,6 +43,7 @@ def stuffed(shop: Storefront, text: str, n: int = 30) -> str:
     return f"{text} {' '.join(shop.vocabulary[np.argsort(-weight, kind='stable')[:n]])}"
 
 
+@lru_cache(maxsize=1024)
 def ten_words(shop: Storefront, item: int, text: str, *, ranker: str = "words", n: int = 10, tried: int = 40) -> str:
     """Return the text with n words behind it, each the one of `tried` that raises the item's mean score most.
 
@@ -50,7 +52,7 @@ def ten_words(shop: Storefront, item: int, text: str, *, ranker: str = "words", 
     candidates = list(shop.vocabulary[np.argsort(-shop.push, kind="stable")[:tried]])
     for _ in range(min(n, len(candidates))):
         longer = [f"{text} {word}" for word in candidates]
-        best = int(np.argmax(shop.scores(item, longer, ranker).mean(axis=1)))
+        best = int(np.argmax(shop.promise(item, longer, ranker)))
         text = longer[best]
         candidates.pop(best)
     return text
@@ -64,7 +66,7 @@ def shared_words(shop: Storefront, items: Sequence[int], *, ranker: str, n: int 
     candidates, found = list(shop.vocabulary[np.argsort(-shop.push, kind="stable")[:tried]]), ""
     for _ in range(min(n, len(candidates))):
         longer = [f"{found} {word}" for word in candidates]
-        gain = [shop.scores(i, [shop.texts[i] + end for end in longer], ranker).mean(axis=1) for i in items]
+        gain = [shop.promise(i, [shop.texts[i] + end for end in longer], ranker) for i in items]
         best = int(np.argmax(np.sum(gain, axis=0)))
         found = longer[best]
         candidates.pop(best)
@@ -94,27 +96,32 @@ def attacks(shop: Storefront, item: int, trigger: str) -> dict[str, str]:
 # --- Detection -------------------------------------------------------------------------------------------------------
 
 
-def suspicion(shop: Storefront, item: int, text: str) -> Array:
-    """Return three signs of an attack [3], larger is more suspicious: copied, pushed, at odds.
+def suspicion(shop: Storefront, item: int, texts: Sequence[str]) -> Array:
+    """Return three signs of an attack for each text of an item [texts, 3], larger is more suspicious.
 
-    'copied' is the largest cosine of its words to a known text; 'pushed' the mean `Storefront.push` of its words; 'at
-    odds' how little the users it would reach by text are those it would reach by its tags (1 − correlation).
+    The largest cosine of its words to another known text ('copied'), the mean `Storefront.push` of its words
+    ('pushed'), and by how much its words promise more than its tags do ('above its tags'), the mean over users.
     """
-    row = shop.words_of([text])
-    own = shop.word_rows.copy() if item not in shop.warm else shop.word_rows[shop.warm != item]
-    copied = float((own @ row.T).max())
-    pushed = float((row @ shop.push).item() / max(row.sum(), 1e-12))
-    by_text, by_tags = (shop.scores(item, [text], ranker)[0] for ranker in ("words", "tags"))
-    spread = by_text.std() * by_tags.std()
-    alike = float(np.mean((by_text - by_text.mean()) * (by_tags - by_tags.mean())) / spread) if spread else 0.0
-    return np.array([copied, pushed, 1 - alike])
+    rows = shop.words_of(texts)
+    others = shop.word_rows[shop.warm != item]
+    copied = (others @ rows.T).toarray().max(axis=0)
+    pushed = (rows @ shop.push) / np.maximum(np.asarray(rows.sum(axis=1)).ravel(), 1e-12)
+    items = np.full(len(texts), item)
+    words, tags = (shop.rows(items, texts, ranker).mean(axis=1) for ranker in ("words", "tags"))
+    return np.column_stack([copied, pushed, words - tags])
 
 
-def alarms(signs: Array, honest: Array) -> Array:
-    """Return for each text [n] the least share of `honest` texts [m, 3] that a detector must stop to stop it too.
+def stopped(signs: Array, honest: Array, false_alarms: float = 0.05) -> Array:
+    """Return which texts [n] a detector stops by their `signs` [n, s], set so that it stops a share of the `honest`.
 
-    It stops a text when any of its `signs` [n, 3] ranks high among those of the honest ones.
+    It stops a text of which one sign ranks higher than in all but a few of the honest texts [m, s]; how few is chosen
+    so that of these it stops the share `false_alarms` or less. Raises ColdstartError for a share outside 0 to 1.
     """
-    above = (honest[None] >= signs[:, None]).mean(axis=1)
-    worst = np.sort((honest[None] >= honest[:, None]).mean(axis=1).min(axis=1))
-    return np.searchsorted(worst, above.min(axis=1), side="right") / len(honest)
+    if not 0 <= false_alarms <= 1:
+        raise ColdstartError(f"false_alarms: expected 0 to 1, got {false_alarms!r}")
+
+    def strangest(one: Array) -> Array:
+        return (honest[None] >= one[:, None]).mean(axis=1).min(axis=1)
+
+    limit = np.quantile(strangest(honest), false_alarms, method="lower")
+    return strangest(signs) < limit

@@ -15,7 +15,7 @@ from ..catalogue.features import item_texts, token_features
 from ..catalogue.movielens import GENERATED
 from ..catalogue.splits import Split
 from ..ground import ColdstartError
-from ..models.content import centred, unit_rows
+from ..models.content import centred, content_kernel, unit_rows
 from ..models.least_squares import kernel_ridge
 from ..models.transfer import teacher_scores
 from .encoders import TextEncoder
@@ -29,6 +29,7 @@ RANKERS = {
     "tags": ("tags",),
     "counts": ("counts",),
 }
+DEFENCES = ("capped", "agreed", "levelled")
 
 
 def owners_texts(dataset: Dataset) -> list[str]:
@@ -114,6 +115,12 @@ class Storefront:
         texts = [self.texts[i] for i in self.warm]
         return {name: self.block(name, self.warm, texts) for name in ("tags", "words", "encoder", "counts")}
 
+    def kernel(self, item: int, text: str) -> Array:
+        """Return the kernel [items, items] of tags, words and meaning of all items, one of which hands in this text."""
+        texts, everything = list(self.texts), np.arange(len(self.texts))
+        texts[item] = text
+        return content_kernel([self.block(name, everything, texts) for name in RANKERS["text and tags"]])
+
     @cached_property
     def _fits(self) -> dict[str, tuple[Array, Array]]:
         return {}
@@ -140,7 +147,18 @@ class Storefront:
 
     def rows(self, items: Array, texts: Sequence[str], ranker: str, *, cap: float | None = None) -> Array:
         """Return the scores [n, users] of items with these texts; as `scores`, for many items at once."""
-        K, weights = self._fit(ranker)
+        _, weights = self._fit(ranker)
+        return self.targets.mean(axis=0) + self._across(items, texts, ranker, cap) @ weights
+
+    def promise(self, item: int, texts: Sequence[str], ranker: str) -> Array:
+        """Return the mean over users of `scores` [texts], at a fraction of the work."""
+        _, weights = self._fit(ranker)
+        across = self._across(np.full(len(texts), item), texts, ranker)
+        return self.targets.mean() + across @ weights.mean(axis=1)
+
+    def _across(self, items: Array, texts: Sequence[str], ranker: str, cap: float | None = None) -> Array:
+        """Return how alike items with these texts and the known items are [n, warm], centred as the ranker's kernel."""
+        K, _ = self._fit(ranker)
         across = np.zeros((len(texts), len(K)), np.float32)
         for name in RANKERS[ranker]:
             own = self.block(name, items, texts)
@@ -149,8 +167,7 @@ class Storefront:
             product = own @ self._known[name].T
             across += product.toarray() if sparse.issparse(product) else product
         mean = K.mean(axis=0)
-        across = across - across.mean(axis=1, keepdims=True) - mean + mean.mean()
-        return self.targets.mean(axis=0) + across @ weights
+        return across - across.mean(axis=1, keepdims=True) - mean + mean.mean()
 
     # --- What pushes an item, and what it gets ---------------------------------------------------------------------
 
@@ -175,32 +192,44 @@ class Storefront:
         adds = self.word_rows.data * self.push[self.word_rows.indices]
         return float(np.percentile(adds[adds > 0], 95)) if (adds > 0).any() else 0.0
 
-    def lists(self, ranker: str, **options: Any) -> Array:
-        """Return the scores [users, new] of all new items with their own texts."""
-        key = f"{ranker} {sorted(options.items())}"
-        if key not in self._lists:
-            self._lists[key] = self.rows(self.new, [self.texts[i] for i in self.new], ranker, **options).T
-        return self._lists[key]
+    def agreed(self, items: Array, texts: Sequence[str]) -> Array:
+        """Return the scores [n, users] when the blocks must agree: the least of what each block alone says."""
+        return np.min([self.rows(items, texts, ranker) for ranker in ("tags", "words", "encoder")], axis=0)
+
+    def levelled(self, items: Array, texts: Sequence[str]) -> Array:
+        """Return the scores [n, users] when text may say to whom, but not to how many.
+
+        The mean over users is that of the tags alone, which the owner does not write.
+        """
+        both, tags = (self.rows(items, texts, ranker) for ranker in ("text and tags", "tags"))
+        return both - both.mean(axis=1, keepdims=True) + tags.mean(axis=1, keepdims=True)
+
+    def way(self, name: str, items: Array, texts: Sequence[str]) -> Array:
+        """Return the scores [n, users] of items with these texts, by a ranker or by 'text and tags' with a defence."""
+        if name == "capped":
+            return self.rows(items, texts, "text and tags", cap=self.cap)
+        if name in DEFENCES:
+            return getattr(self, name)(items, texts)
+        return self.rows(items, texts, name)
 
     @cached_property
     def _lists(self) -> dict[str, Array]:
         return {}
 
-    def exposure(self, item: int, scores: Array, rivals: Array) -> Array:
-        """Return the share of users [n] in whose list an item stands with `scores` [n, users].
+    def lists(self, name: str) -> Array:
+        """Return the scores [users, new] of all new items with their own texts, by a `way`."""
+        if name not in self._lists:
+            self._lists[name] = self.way(name, self.new, [self.texts[i] for i in self.new]).T
+        return self._lists[name]
 
-        `rivals` [users, new] are the scores of all new items; the item's own column is left out.
+    def exposure(self, item: int, texts: Sequence[str], name: str) -> Array:
+        """Return the share of users [texts] in whose list an item stands with each of these texts, by a `way`.
+
+        All other new items keep their own texts.
         """
-        return (scores > cut(np.delete(rivals, np.searchsorted(self.new, item), axis=1), self.k)).mean(axis=1)
-
-    def agreed(self, item: int, texts: Sequence[str]) -> Array:
-        """Return the scores [texts, users] when the blocks must agree: the least of what each block alone says."""
-        return np.min([self.scores(item, texts, ranker) for ranker in ("tags", "words", "encoder")], axis=0)
-
-    @cached_property
-    def agreed_lists(self) -> Array:
-        """The scores [users, new] of all new items with their own texts when the blocks must agree."""
-        return np.min([self.lists(ranker) for ranker in ("tags", "words", "encoder")], axis=0)
+        scores = self.way(name, np.full(len(texts), item), texts)
+        rivals = np.delete(self.lists(name), np.searchsorted(self.new, item), axis=1)
+        return (scores > cut(rivals, self.k)).mean(axis=1)
 
 
 def cut(rivals: Array, k: int) -> Array:

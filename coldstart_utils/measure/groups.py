@@ -9,22 +9,26 @@ import pandas as pd
 from scipy import stats
 
 from ..catalogue.dataset import Dataset
+from ..catalogue.features import as_text
 from ..ground import ColdstartError
+from ..models.longtail import reserve
 from .intervals import estimate, holm
-from .ranking import Scorer, impressions
+from .ranking import Scorer, evaluate, from_matrix, impressions
 from .study import Fold
 
 Array = np.ndarray
+ATTRIBUTES = ("gender", "age", "occupation")
 
 
 def groups_of_users(dataset: Dataset, *, least: int = 40) -> dict[str, pd.Series]:
-    """Return the group of every user by kind: what the columns of users record, and 'activity', thirds of the choices.
+    """Return the group of every user by kind: gender, age and occupation as recorded, and thirds by number of choices.
 
-    A kind is a column with two values or more that `least` users share; ages become quarters. Who belongs to a smaller
-    group has NaN and is in no comparison by name: of few people nothing can be said.
+    A kind has two groups or more of at least `least` users each, or of an eighth of all in a small catalogue; ages
+    become quarters. Who belongs to a smaller group has NaN: of few people nothing can be said.
     """
     users, kinds = dataset.users, {}
-    for column in users.columns[1:]:
+    least = max(2, min(least, dataset.n_users // 8))
+    for column in [name for name in ATTRIBUTES if name in users]:
         values = pd.to_numeric(users[column], errors="coerce") if column == "age" else users[column].astype(str)
         if column == "age":
             values = _parts(values, 4)
@@ -43,6 +47,47 @@ def _parts(numbers: pd.Series, n: int) -> pd.Series:
     cut = pd.qcut(numbers, n, duplicates="drop")
     names = {part: f"{int(np.floor(part.left)) + 1} to {int(part.right)}" for part in cut.cat.categories}
     return cut.astype(object).map(names)
+
+
+def two_sides(kinds: Mapping[str, pd.Series]) -> dict[str, Array]:
+    """Return for each kind but occupations, which have no order, the users of the later half of its groups, a mask.
+
+    That is men where gender is recorded as F and M, the older half, those with many choices.
+    """
+    sides = {}
+    for kind, groups in kinds.items():
+        if kind != "occupation":
+            names = sorted(groups.dropna().unique(), key=_first_number)
+            sides[kind] = groups.isin(names[(len(names) + 1) // 2 :]).to_numpy()
+    return sides
+
+
+def groups_of_items(dataset: Dataset) -> dict[str, Array]:
+    """Return groups of items, a mask each: by origin and by the maker's first film, from generated columns.
+
+    'a maker's first here' is the earliest film in this catalogue of the person named first; it may not be their first
+    at all. Without those columns, the three most frequent genres, else the two halves of the catalogue.
+    """
+    items = dataset.items
+    if "origin" in items and "people" in items:
+        origin, year = items["origin"], pd.to_numeric(items["year"], errors="coerce")
+        maker = items["people"].str.split("; ").str[0]
+        first, named = year == year.groupby(maker).transform("min"), (maker != "") & year.notna()
+        american, english = origin.str.startswith("USA"), origin.str.endswith("English")
+        groups = {
+            "USA": american, "elsewhere, in English": english & ~american,
+            "in another language": ~english & (origin != ""),
+            "a maker's first here": first & named, "a maker's later one": ~first & named,
+        }  # fmt: skip
+    elif "genres" in items:
+        tokens = items["genres"].map(as_text).str.split()
+        groups = {
+            name: tokens.map(lambda own, name=name: name in own) for name in tokens.explode().value_counts().index[:3]
+        }
+    else:
+        half = pd.Series(np.arange(len(items)) < len(items) // 2)
+        groups = {"the first half": half, "the second half": ~half}
+    return {name: np.asarray(mask, bool) for name, mask in groups.items() if 1 < np.sum(mask) < len(items)}
 
 
 def by_group(results: pd.DataFrame, kinds: Mapping[str, pd.Series], *, metric: str = "recall") -> pd.DataFrame:
@@ -76,7 +121,7 @@ def _first_number(name: str) -> tuple[float, str]:
 def _difference(
     results: pd.DataFrame, of_user: pd.Series, inside: Array, asked: Array, metric: str
 ) -> dict[str, float | int]:
-    own, rest = (of_user[of_user.index.map(lambda u: bool(side[u]))] for side in (inside & asked, ~inside & asked))
+    own, rest = (of_user[side[of_user.index]] for side in (inside & asked, ~inside & asked))
     difference = float(own.mean() - rest.mean())
     welch = stats.ttest_ind(own, rest, equal_var=False)
     users = welch.confidence_interval()
@@ -114,3 +159,25 @@ def places(
         mean, low, high, _ = estimate(ratio, resampled=False, extra=0.25)
         rows.append((name, items.mean(), chosen.mean(), shown.mean(), mean, low, high))
     return pd.DataFrame(rows, columns=["model", "items", "choices", "places", "mean", "low", "high"])
+
+
+def priced(
+    scorers: Sequence[Scorer], folds: Sequence[Fold], members: Array, given: Sequence[int], *, k: int = 20
+) -> pd.DataFrame:
+    """Return `ranking.evaluate` of lists in which items of a group hold so many places on average, at one price.
+
+    `members` is a mask [items], `given` the numbers of places; one scorer a fold. Where a fold has fewer members, they
+    get what there is. Columns as there, with `dial` (places) and model (the number as text).
+    """
+    rows = []
+    for scorer, fold in zip(scorers, folds):
+        split = fold.outer
+        own = members[split.candidates]
+        scores = scorer(split.users, split.candidates)
+        for places_given in given:
+            changed = np.zeros(split.train.shape)
+            bought = min(places_given, int(own.sum()), k)
+            changed[np.ix_(split.users, split.candidates)] = reserve(scores, own, bought, k, each=False)
+            found = evaluate({f"{places_given}": from_matrix(changed)}, split, k=k)
+            rows.append(found.assign(dial=float(places_given)))
+    return pd.concat(rows, ignore_index=True)

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..catalogue.decisions import Log
+from ..catalogue.decisions import Log, open_bandit
 from ..catalogue.matrices import floats
 from ..ground import ColdstartError
 from ..models.least_squares import check_positive, ridge
 
 Array = np.ndarray
 ESTIMATORS = ("IPS", "SNIPS", "direct", "doubly robust", "switch", "shrinkage")
+# Their intervals hold the luck of the rows, not what ridge has wrong.
+LEANING = ("direct", "switch", "shrinkage")
 PENALTIES = (30.0, 300.0, 3000.0)
 
 
@@ -152,7 +154,8 @@ def values(means: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """Estimates beside the truth: `table` has a row an estimator, `size` is the effective number of rows.
+    """Estimates beside the truth: `table` has a row an estimator, `size` is the effective number of rows, `asked` how
+    many rows the truth is the mean of.
 
     Columns of `table`: value, low, high; truth; error (value − truth), error_low, error_high, with both logs resampled;
     and `enough`, how many rows of such a log would bring the half width of the interval to a tenth of the truth.
@@ -160,6 +163,7 @@ class Verdict:
 
     table: pd.DataFrame
     size: float
+    asked: int
 
 
 def judged(log: Log, target: Array, truth: Array, *, draws: int = 1000, seed: int = 0) -> Verdict:
@@ -180,7 +184,23 @@ def judged(log: Log, target: Array, truth: Array, *, draws: int = 1000, seed: in
     table = pd.DataFrame({"value": value, "low": ends[0][0], "high": ends[0][1], "truth": true, "error": value - true})
     table = table.assign(error_low=ends[1][0], error_high=ends[1][1])
     table["enough"] = (1.96 * spread[list(ESTIMATORS)] / max(0.1 * true, 1e-12)) ** 2
-    return Verdict(table.rename_axis("estimator").reset_index(), effective_size(found["w"].to_numpy()))
+    return Verdict(table.rename_axis("estimator").reset_index(), effective_size(found["w"].to_numpy()), len(truth))
+
+
+def both_ways(campaign: str, *, draws: int = 1000, seed: int = 0) -> dict[str, Verdict]:
+    """Return `judged` for the two policies of an Open Bandit campaign, each from the other's log.
+
+    'random to bts' asks what Thompson sampling would earn: by its `shares`, since it changed during the week.
+    """
+    logs = {policy: open_bandit(policy, campaign) for policy in ("random", "bts")}
+    targets = {"bts": shares(logs["bts"]), "random": uniform(logs["random"])}
+    pairs = (("random", "bts"), ("bts", "random"))
+    return {
+        f"{campaign}, {known} to {asked}": judged(
+            logs[known], targets[asked], logs[asked].reward, draws=draws, seed=seed
+        )
+        for known, asked in pairs
+    }
 
 
 def resampled(rows: Array, draws: int, rng: np.random.Generator) -> Array:

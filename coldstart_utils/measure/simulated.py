@@ -50,7 +50,7 @@ def world(X: sparse.csr_matrix, *, items: int = 500, power: float = 0.5, least: 
 
 @dataclass(frozen=True, eq=False)
 class Logged:
-    """What is logged of a world, users × items: `known` and `asked` are clicks, `truth` all that is liked and not known.
+    """What is logged of a world, users × items: `known` and `asked` are clicks, `truth` is liked and not known.
 
     Of the liked, a user sees each with the chance `seen`: once for what is known, once for what is asked.
     """

@@ -15,7 +15,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Eraser:
-    """What `leace` learnt: `mean` [d] of the vectors it saw, and the `map` [d, d] that is taken away from what is left."""
+    """What `leace` learnt: the `mean` [d] of the vectors, and the `map` [d, d] of what is taken from the rest."""
 
     mean: Array
     map: Array

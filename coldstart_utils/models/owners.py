@@ -31,10 +31,12 @@ class Game:
         scores, rivals = floats(self.scores, "scores"), floats(self.rivals, "rivals")
         if scores.ndim != 3 or rivals.ndim != 2 or scores.shape[2] != len(rivals):
             raise ColdstartError(
-                f"game: expected scores [owners, texts, users] and rivals [users, n], got {scores.shape}, {rivals.shape}"
+                "game: expected scores [owners, texts, users] and rivals [users, n], "
+                f"got {scores.shape} and {rivals.shape}"
             )
         if not 0 <= self.explore <= 1 or self.cost < 0:
-            raise ColdstartError(f"game: expected explore in 0 to 1 and a cost of 0 or more, got {self.explore}, {self.cost}")
+            found = f"{self.explore}, {self.cost}"
+            raise ColdstartError(f"game: expected explore in 0 to 1 and a cost of 0 or more, got {found}")
 
     def standing(self, chosen: Array) -> Array:
         """Return the scores [users, owners] of the texts that are `chosen` [owners]."""
@@ -53,7 +55,7 @@ class Game:
 
 @dataclass(frozen=True, eq=False)
 class Played:
-    """`path` [rounds + 1, owners] are the texts after each round, `settled` whether nobody wanted to change any more."""
+    """`path` [rounds + 1, owners] are the texts after each round; `settled` says that nobody wants to move."""
 
     path: Array
     settled: bool
