@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..catalogue.decisions import open_bandit
 from ..language import attacks
 from ..language.storefront import Storefront
-from ..measure.logged import ESTIMATORS, LEANING, Verdict
+from ..measure.logged import ESTIMATORS, LEANING, Verdict, judged, shares, uniform
 from ..palette import BLUE, COLOURS, FAINT, GREY, INK, ORANGE, STYLE, figure
 from .plotting import intervals, label_ends
 
@@ -112,8 +113,8 @@ def probes(tables: Mapping[str, pd.DataFrame]) -> Figure:
     return fig
 
 
-def standing(shop: Storefront, item: int, text: str, *, defence: str, clean: bool) -> Figure:
-    """Return what a text would bring an item, beside its honest text: share of lists by four ways to rank.
+def standing(shop: Storefront, film: int, text: str, defence: str, clean: bool) -> Figure:
+    """Return what a text would bring a new film, beside its honest text: share of lists by four ways to rank.
 
     `defence` is 'none' or a defence of `Storefront.way`, `clean` strips what people do not see. The title tells what
     a detector would note. Raises ColdstartError for a text that no owner could hand in.
@@ -123,8 +124,8 @@ def standing(shop: Storefront, item: int, text: str, *, defence: str, clean: boo
     if defence != "none":
         ways[f"text and tags, {defence}"] = defence
     fig, ax = figure(height=0.7 * len(ways) + 1.5)
-    for y, (label, way) in enumerate(ways.items()):
-        honest, now = shop.exposure(item, [shop.texts[item], typed], way)
+    for y, way in enumerate(ways.values()):
+        honest, now = shop.exposure(film, [shop.texts[film], typed], way)
         for shift, share, colour in ((-0.19, honest, GREY), (0.19, now, ORANGE)):
             ax.barh(y + shift, share, height=0.36, color=colour)
             ax.annotate(f"{share:.1%}", (share, y + shift), (4, 0), textcoords="offset points", va="center", fontsize=9)
@@ -132,10 +133,19 @@ def standing(shop: Storefront, item: int, text: str, *, defence: str, clean: boo
     ax.set(ylim=(len(ways) - 0.4, -0.6), xlim=(0, 1.12), xlabel="share of users in whose list the film stands")
     ax.xaxis.set_major_formatter("{x:.0%}")
     ax.tick_params(axis="y", length=0)
-    copied, pushed, above = attacks.suspicion(shop, item, [typed])[0]
+    copied, pushed, above = attacks.suspicion(shop, film, [typed])[0]
     told = f"copied {copied:.2f}, pushed {1000 * pushed:+.1f}, above its tags {1000 * above:+.1f}"
     ax.set_title(f"grey: honest text, orange: typed text\nsigns: {told}", fontsize=STYLE["axes.titlesize"] - 1)
     return fig
+
+
+def from_first_rows(rows: int, pair: str) -> Figure:
+    """Return the six estimates from the first rows of an Open Bandit log; a pair is named as by `logged.both_ways`."""
+    campaign, policies = pair.split(", ")
+    known, asked = (open_bandit(policy, campaign) for policy in policies.split(" to "))
+    target = shares(asked) if policies.endswith("bts") else uniform(known)
+    verdict = judged(known.rows(slice(rows)), target, asked.reward, draws=100)
+    return estimates(verdict, title=f"{rows:,} rows, effective size {verdict.size:,.0f}")
 
 
 def estimates(verdict: Verdict, *, title: str) -> Figure:
@@ -144,4 +154,23 @@ def estimates(verdict: Verdict, *, title: str) -> Figure:
     scaled = rows.assign(mean=1000 * rows["value"], low=1000 * rows["low"], high=1000 * rows["high"])
     fig = intervals(scaled, title=title, xlabel="clicks per 1,000 shown; line: what the policy really got", signs=False)
     fig.axes[0].axvline(1000 * rows["truth"].iloc[0], color=GREY, ls="--", lw=1)
+    return fig
+
+
+def answers(table: pd.DataFrame) -> Figure:
+    """Return exposure (`mean`, `low`, `high`) by the `dial`, a panel for each value of `what`, a line a `model`."""
+    parts = dict(list(table.groupby("what", sort=False)))
+    fig, axes = figure(1, len(parts), width=10, height=3.7, squeeze=False)
+    for ax, (what, part) in zip(axes[0], parts.items()):
+        dials = np.unique(part["dial"])
+        for (model, own), colour in zip(part.groupby("model", sort=False), (BLUE, ORANGE)):
+            at = np.searchsorted(dials, own["dial"])
+            ax.plot(at, own["mean"], "o-", color=colour, ms=4, label=model)
+            ax.fill_between(at, own["low"], own["high"], color=colour, alpha=0.15, lw=0)
+        ax.axhline(0.1, color=GREY, lw=1, ls="--")
+        ax.set_xticks(range(len(dials)), [f"{dial:g}" for dial in dials])
+        ax.yaxis.set_major_formatter("{x:.0%}")
+        ax.set(title=f"after {what}", xlabel=what, ylim=(0, None))
+        ax.legend(loc="best")
+    axes[0, 0].set_ylabel("share of lists (95 % over films)")
     return fig
