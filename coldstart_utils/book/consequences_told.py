@@ -22,7 +22,7 @@ NOBODY = "nobody is shown to be"
 # --- Cause -----------------------------------------------------------------------------------------------------------
 
 
-def joined(found: Mapping[str, Verdict]) -> pd.DataFrame:
+def all_verdicts(found: Mapping[str, Verdict]) -> pd.DataFrame:
     """Return the tables of several verdicts as one: with `pair`, `missed` (not only by luck), `leaning` on a model."""
     table = pd.concat([verdict.table.assign(pair=name) for name, verdict in found.items()], ignore_index=True)
     missed = (table["error_low"] > 0) | (table["error_high"] < 0)
@@ -30,7 +30,7 @@ def joined(found: Mapping[str, Verdict]) -> pd.DataFrame:
 
 
 def estimates(table: pd.DataFrame, sizes: list[float]) -> str:
-    """Return how many estimates of a `joined` table differ from the truth, and what more rows would have brought."""
+    """Return how many estimates of an `all_verdicts` table differ from the truth, and what more rows would bring."""
     own, leaning = table[~table["leaning"]], table[table["leaning"]]
     wide = (own["error_high"] - own["error_low"]).div(2 * own["truth"]).median()
     enough = own[own["estimator"] == "IPS"]["enough"]
@@ -98,8 +98,8 @@ def served(table: pd.DataFrame, lists: pd.DataFrame, kinds: Mapping[str, pd.Seri
 
     return (
         f"**Served worse by recall:** {worse(table)}. Who chose much wants more than a list holds, so a part of "
-        f"this is arithmetic. **By NDCG**, which divides by what is possible: {worse(by_ndcg)}. Who is failed depends on the "
-        "metric."
+        f"this is arithmetic. **By NDCG**, which divides by what is possible: {worse(by_ndcg)}. Who is failed depends "
+        "on the metric."
     )
 
 

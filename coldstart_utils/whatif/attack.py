@@ -19,7 +19,7 @@ WAYS = ("words", "encoder", "text and tags")
 DEFENDED = ("text and tags", "cleaned", "capped", "agreed", "levelled")
 
 
-def drawn(shop: Storefront, n: int, seed: int = 0) -> Array:
+def picked(shop: Storefront, n: int, seed: int = 0) -> Array:
     """Return n new items of a shop at random [n]."""
     return np.random.default_rng([seed, shop.split.seed]).permutation(shop.new)[:n]
 
@@ -34,7 +34,7 @@ def attacked(
     """
     rows = []
     for shop in shops:
-        for item in drawn(shop, each, seed):
+        for item in picked(shop, each, seed):
             texts = attacks.attacks(shop, item, trigger)
             seen = [attacks.as_people_see_it(text) for text in texts.values()]
             for way in ways:
@@ -74,7 +74,7 @@ def detected(shops: Sequence[Storefront], each: int, trigger: str, *, seed: int 
     """
     rows = []
     for shop in shops:
-        everybody = drawn(shop, len(shop.new), seed)
+        everybody = picked(shop, len(shop.new), seed)
         signs = np.concatenate([attacks.suspicion(shop, item, [shop.texts[item]]) for item in everybody[each:]])
         half = len(signs) // 2
         found = {"honest": attacks.stopped(signs[half:], signs[:half])}
@@ -95,7 +95,7 @@ def undone(shops: Sequence[Storefront], each: int, counts: Sequence[int], *, see
     """
     rows = []
     for shop in shops:
-        items = drawn(shop, each, seed)
+        items = picked(shop, each, seed)
         newcomers = shilling.Newcomers(shop.split, shop.kernel(items[0], shop.texts[items[0]]), k=shop.k, yes=0)
         for item in items:
             copied = shilling.prior_of(newcomers, item, shop.kernel(item, attacks.imitated(shop)))
@@ -112,7 +112,7 @@ def pushed(shops: Sequence[Storefront], each: int, counts: Sequence[int], *, see
     """
     rows = []
     for shop in shops:
-        items = drawn(shop, each, seed)
+        items = picked(shop, each, seed)
         K = shop.kernel(items[0], shop.texts[items[0]])
         for model, kernel in (("without text", None), ("with text", K)):
             found = shilling.pushed(shilling.Newcomers(shop.split, kernel, k=shop.k), items, counts, seed=seed)
@@ -150,7 +150,7 @@ def played(
     """
     rows = []
     for shop in shops:
-        owners = drawn(shop, n, seed)
+        owners = picked(shop, n, seed)
         game = game_of(shop, owners, way, cost=cost, explore=explore)
         end = best_responses(game)
         first, last = np.zeros(len(owners), int), end.path[-1]
