@@ -91,7 +91,7 @@ def test_agreement_is_the_least_of_the_blocks(shop):
 
 
 def test_an_unknown_ranker_is_named(shop):
-    with pytest.raises(ColdstartError, match="ranker: expected one of words, .* got 'stars'"):
+    with pytest.raises(ColdstartError, match=r"ranker: expected one of words, .* got 'stars'"):
         shop.lists("stars")
 
 
@@ -111,7 +111,7 @@ def test_greedy_words_raise_the_score_word_by_word_as_no_other_choice_would(shop
 def test_every_attack_keeps_or_replaces_the_text(shop):
     item = int(shop.new[0])
     texts = attacks.attacks(shop, item, " space star")
-    assert list(texts)[0] == "honest" and len(texts) == 7
+    assert next(iter(texts)) == "honest" and len(texts) == 7
     own = shop.texts[item]
     assert all(text.startswith(own) for name, text in texts.items() if name != "a rival's text")
     assert texts["a rival's text"] == shop.texts[shop.warm[np.argmax(shop.split.item_counts[shop.warm])]]

@@ -37,8 +37,8 @@ def verdicts(found: Mapping[str, Verdict]) -> Figure:
             colour = GREY if row.estimator in LEANING else BLUE
             ax.plot([max(1000 * row.low, 0), min(1000 * row.high, right)], [y, y], color=colour, lw=2)
             ax.plot(np.clip(1000 * row.value, 0, right), y, "o", color=colour, ms=5)
-        ax.set(xlim=(0, 1.02 * right), title=f"{name}\neffective size {verdict.size:,.0f}")
-        ax.title.set_fontsize(9.5)
+        ax.set_xlim(0, 1.02 * right)
+        ax.set_title(f"{name}\neffective size {verdict.size:,.0f}", fontsize=9.5)
         ax.tick_params(axis="y", length=0)
     axes[0, 0].set_yticks(range(len(ESTIMATORS)), ESTIMATORS)
     axes[0, 0].set_ylim(len(ESTIMATORS) - 0.5, -0.5)
