@@ -6,10 +6,12 @@ import os
 import random
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from coldstart_utils.book.record import RECORD_MIME, Run, record, setup, show_source
+from coldstart_utils.book.record import RECORD_MIME, Run, is_shown, not_shown, record, setup, show_source
 from coldstart_utils.ground import VERSIONED, ColdstartError, cache_dir, figures_dir, versions, written_aside
+from coldstart_utils.measure.study import compare
 
 # --- Set-up ----------------------------------------------------------------------------------------------------------
 
@@ -70,6 +72,29 @@ def test_a_record_is_stored_as_plain_data(shown):
     assert data["claims"] == [["ours is better", True], ["theirs is worse", False]]
     assert (data["notebook"], data["metrics"], data["headline"]) == ("n", {"ndcg": 0.5}, "half")
     assert data["parameters"] == {"DATASET": "ml-100k"} and data["versions"] == versions()
+
+
+def test_a_claim_stands_with_what_it_rests_on(shown):
+    rows = pd.DataFrame(
+        {"user": [0, 1, 2] * 2, "fold": 0, "model": ["base"] * 3 + ["text"] * 3, "ndcg": [0.0] * 3 + [0.5] * 3}
+    )
+    table = compare(rows, "base", unit="user")
+    claims = {"a row": (True, table.loc["text"]), "a table": (False, table), "words": (True, "9 of 9"), "bare": True}
+    record(FULL, claims=claims, findings={"none": (True, table.loc[["base"]])})
+    told = "text 0.500, +.500 (+.500 to +.500); base 0.000 (NDCG, 3 users)"
+    assert shown[0][RECORD_MIME]["evidence"] == {"a row": told, "a table": told, "words": "9 of 9"}
+    ticked = pd.DataFrame({"better": [True, False], "worse": False})
+    assert [is_shown(ticked)[0], is_shown(ticked.iloc[0])[0], is_shown(ticked, "worse")[0]] == [False, True, False]
+    assert [not_shown(ticked)[0], not_shown(ticked, "worse")[0], not_shown(ticked.iloc[1])[0]] == [False, True, True]
+    assert not not_shown(ticked, "worse", "better")[0]
+    assert not is_shown(ticked.iloc[:0])[0] and not_shown(ticked.iloc[:0])[0]
+    assert dict(shown[0][RECORD_MIME]["claims"]) == {
+        "a row": True,
+        "a table": False,
+        "words": True,
+        "bare": True,
+        "none": True,
+    }
 
 
 def test_a_claim_that_fails_is_told(shown):
