@@ -64,7 +64,7 @@ def test_rows_of_a_comparison(made):
 
 
 def test_without_exploration_nobody_finds_what_is_new(made):
-    none, some = (simulated.rounds(made, explore, n=4, k=5) for explore in (0.0, 0.5))
+    none, some = (simulated.rounds(made, explore, n=12, k=10) for explore in (0.0, 1.0))
     assert none["found"].iloc[-1] < some["found"].iloc[-1]
     assert some["gini"].iloc[-1] < none["gini"].iloc[-1]
 

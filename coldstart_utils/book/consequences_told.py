@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from ..measure.logged import LEANING, Verdict
 from ..measure.simulated import RULES
 from ..measure.study import compare
 from ..models.parity import AIMS
+from .record import Claim, is_shown, not_shown
 
 Array = np.ndarray
 NOBODY = "nobody is shown to be"
@@ -226,42 +226,64 @@ def games(table: pd.DataFrame) -> str:
 # --- Findings --------------------------------------------------------------------------------------------------------
 
 
-def findings(
-    table: pd.DataFrame,
-    means: pd.DataFrame,
-    path: pd.DataFrame,
-    points: pd.DataFrame,
-    after: Mapping[str, pd.Series],
-    effects: pd.DataFrame,
-    grid: pd.DataFrame,
-    pushed: pd.DataFrame,
-) -> dict[str, Any]:
-    """Return what is claimed for MovieLens-100K and the Open Bandit logs, from the tables of the sentences above."""
-    best, changes, factor = best_by(means), gap_changes(points), factors(grid)
-    end = path[path["round"] == path["round"].max()].set_index("explore")["found"]
-    words = effects.set_index(["way", "model"])
+def of_cause(table: pd.DataFrame, means: pd.DataFrame, path: pd.DataFrame) -> dict[str, Claim]:
+    """Return what is claimed of the logs and of the world with known preferences, from the tables told above."""
+    own, best = table[~table["leaning"]], best_by(means)
+    truth, naive = means[means["rule"] == "truth"], means[means["rule"] == "as logged"]
+    end = path[path["round"] == path["round"].max()].set_index("places")["found"]
+    width = (own["error_high"] - own["error_low"]).div(2 * own["truth"])
     return {
-        "no unbiased estimate from 38 to 69 clicks can be told from the truth": not table[~table["leaning"]][
-            "missed"
-        ].any(),
-        "a test on logged clicks does not name the best ranking, one divided by propensities does": best["as logged"]
-        != best["truth"]
-        == best["divided by p"],
-        "without chance no new item finds five takers": end.iloc[0] == 0 < end.iloc[-1],
-        "equal scores widen the gap in errors, equal errors that in scores": changes["equal scores"]["error gap"]
-        > 0
-        < changes["equal errors"]["score gap"],
-        "a non-linear probe finds again what was erased": all(own["non-linear"] > 0.6 for own in after.values()),
-        "words of famous films raise exposure by words, shown over films": bool(
-            words.loc[("words", "30 words of famous films"), "better"]
+        "no unbiased estimate from 38 to 69 clicks can be told from the truth": (
+            not own["missed"].any(),
+            f"{own['missed'].sum()} of {len(own)} intervals of the error leave 0 out; half widths {width.min():.0%} to "
+            f"{width.max():.0%} of the truth",
         ),
-        "an instruction to a language model is not shown to help": not effects[
-            effects["model"] == "an instruction"
-        ]["better"].any(),
-        "letting text say to whom but not to how many weakens the strongest attack": bool(
-            factor["levelled"] < factor["text and tags"]
+        "a test on logged clicks does not name the best ranking, one divided by propensities does": (
+            best["as logged"] != best["truth"] == best["divided by p"],
+            f"as logged {_listed(naive)}; truth {_listed(truth)}",
         ),
-        "ten fake profiles push a film into a tenth of all lists, with text or without": bool(
-            (pushed[pushed["dial"] == 10]["mean"] > 0.1).all()
+        "without places at random no new item finds five takers, with three tenths most do": (
+            end.iloc[0] == 0 and end.iloc[-1] > 0.5,
+            ", ".join(f"{share:.0%} ({name})" for name, share in end.items()),
         ),
-    }  # fmt: skip
+    }
+
+
+def of_fairness(points: pd.DataFrame, after: Mapping[str, pd.Series]) -> dict[str, Claim]:
+    """Return what is claimed of the two aims and of erasure."""
+    changes = gap_changes(points)
+    equal, errors = changes["equal scores"]["error gap"], changes["equal errors"]["score gap"]
+    return {
+        "equal scores widen the gap in errors, equal errors that in scores": (
+            equal > 0 < errors,
+            f"{equal:+.0%} and {errors:+.0%} at the largest weight",
+        ),
+        "a non-linear probe finds again what was erased": (
+            all(own["non-linear"] > 0.6 for own in after.values()),
+            ", ".join(f"{name} AUC {own['non-linear']:.2f}" for name, own in after.items()),
+        ),
+    }
+
+
+def of_attack(effects: pd.DataFrame, grid: pd.DataFrame, pushed: pd.DataFrame) -> dict[str, Claim]:
+    """Return what is claimed of attacks, a defence, and fake profiles."""
+    rows, factor = effects.set_index("model"), factors(grid)
+    words = rows[rows["way"] == "words"].loc[["30 words of famous films"]]
+    order = rows.loc[["an instruction"]]
+    ten = pushed[pushed["dial"] == 10]
+    return {
+        "30 words of famous films raise the exposure of a new film ranked by words": is_shown(words),
+        "an instruction to a language model is not shown to help": not_shown(order),
+        "text that says to whom, not to how many, weakens the strongest attack": (
+            bool(factor["levelled"] < factor["text and tags"]),
+            f"times {factor['levelled']:.1f} against times {factor['text and tags']:.1f}",
+        ),
+        "ten fake profiles push a film into a tenth of all lists, with text or without": (
+            bool((ten["low"] > 0.1).all()),
+            "; ".join(f"{row.model} {row.mean:.0%} ({row.low:.0%} to {row.high:.0%})" for row in ten.itertuples()),
+        ),
+    }
+
+
+def _listed(means: pd.DataFrame) -> str:
+    return ", ".join(f"{row.model} {row.mean:.3f} ({row.low:.3f} to {row.high:.3f})" for row in means.itertuples())

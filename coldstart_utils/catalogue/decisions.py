@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,10 +54,12 @@ class Log:
                 f"({len(wrong)} such rows)"
             )
 
-    def rows(self, chosen: Array) -> Log:
-        """Return the log of some of its decisions, by row numbers or a mask."""
-        parts = (getattr(self, name)[chosen] for name in ("item", "place", "reward", "propensity", "context"))
-        return Log(*parts, self.content, self.items, self.places)
+    def rows(self, chosen: Array | slice) -> Log:
+        """Return the log of some of its decisions, by row numbers, a mask or a slice."""
+        return replace(
+            self, item=self.item[chosen], place=self.place[chosen], reward=self.reward[chosen],
+            propensity=self.propensity[chosen], context=self.context[chosen],
+        )  # fmt: skip
 
 
 def open_bandit_folder() -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..catalogue.movielens import GENERATED
 from ..catalogue.splits import Split
 from ..ground import ColdstartError
 from ..models.content import centred, content_kernel, unit_rows
-from ..models.least_squares import kernel_ridge
+from ..models.least_squares import dense, kernel_ridge
 from ..models.transfer import teacher_scores
 from .encoders import TextEncoder
 
@@ -94,10 +94,10 @@ class Storefront:
         """What EASE says of the known items [warm, users]."""
         return teacher_scores(self.split, "EASE").T
 
-    def block(self, name: str, items: Sequence[int], texts: Sequence[str]) -> Any:
+    def block(self, name: str, items: Array, texts: Sequence[str]) -> Any:
         """Return the features [n, d] of items that hand in these texts."""
         if name == "tags":
-            return unit_rows(self.tags[np.asarray(items)].astype(float))
+            return unit_rows(self.tags[items].astype(float))
         if name == "encoder":
             return self.encoder.encode(list(texts))
         rows = self.words_of(texts)
@@ -131,7 +131,7 @@ class Storefront:
             raise ColdstartError(f"ranker: expected one of {', '.join(RANKERS)}, got {ranker!r}")
         if ranker not in self._fits:
             parts = [self._known[name] for name in RANKERS[ranker]]
-            K = sum(np.asarray((p @ p.T).toarray() if sparse.issparse(p) else p @ p.T, np.float32) for p in parts)
+            K = reduce(np.add, [dense(part @ part.T).astype(np.float32) for part in parts])
             everything = np.arange(len(K))
             inside, _ = centred(K, everything, everything[:0])
             weights = kernel_ridge(inside, self.targets - self.targets.mean(axis=0), self.reg)
@@ -164,8 +164,7 @@ class Storefront:
             own = self.block(name, items, texts)
             if cap is not None and name == "words":
                 own = self.capped(own, cap)
-            product = own @ self._known[name].T
-            across += product.toarray() if sparse.issparse(product) else product
+            across += dense(own @ self._known[name].T)
         mean = K.mean(axis=0)
         return across - across.mean(axis=1, keepdims=True) - mean + mean.mean()
 

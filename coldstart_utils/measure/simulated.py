@@ -135,7 +135,7 @@ def rounds(of: World, explore: float, *, n: int = 8, k: int = 10, new: float = 0
         raise ColdstartError(f"explore: expected 0 to 1, got {explore!r}")
     rng = np.random.default_rng(seed)
     users, items = of.liking.shape
-    liked, fresh = rng.random((users, items)) < of.liking, rng.random(items) < new
+    liked, fresh = rng.random((users, items)) < of.liking, np.less(rng.random(items), new)
     taken = liked & (rng.random(liked.shape) < of.seen) & ~fresh
     known, shown, rows = taken.copy(), np.zeros(items), []
     for number in range(1, n + 1):
