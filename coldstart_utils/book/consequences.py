@@ -152,7 +152,13 @@ def estimates(verdict: Verdict, *, title: str) -> Figure:
     """Return the six estimates of one `Verdict` with the truth, in clicks per 1,000."""
     rows = verdict.table.rename(columns={"estimator": "model"})
     scaled = rows.assign(mean=1000 * rows["value"], low=1000 * rows["low"], high=1000 * rows["high"])
-    fig = intervals(scaled, title=title, xlabel="clicks per 1,000 shown; line: what the policy really got", signs=False)
+    fig = intervals(
+        scaled,
+        title=title,
+        xlabel="clicks per 1,000 shown; line: what the policy really got",
+        faded=LEANING,
+        signs=False,
+    )
     fig.axes[0].axvline(1000 * rows["truth"].iloc[0], color=GREY, ls="--", lw=1)
     return fig
 

@@ -218,8 +218,8 @@ def games(table: pd.DataFrame) -> str:
         + ", ".join(f"{value:.0%}" for value in honest[most])
         + ". Recall of users changes by "
         + ", ".join(f"{value:+.4f}" for value in lost)
-        + ". *Exposure* is what an owner has when all are honest, *alone* what one has who stays so when the others do "
-        "not: where all cheat, cheating is what keeps one's place."
+        + f". An owner's exposure when all are honest is {table['exposure'].mean():.1%}; one who stays so when the others "
+        f"do not has {table['alone'].mean():.1%}."
     )
 
 

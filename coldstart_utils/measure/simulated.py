@@ -72,14 +72,14 @@ def scorers(log: Logged, seen: Array, *, rank: int = 16, floor: float = 0.1) -> 
     """Return scores [users, items] of four rankings that learn from what is known.
 
     'fame' counts. The others are least squares of low rank (the largest `rank` singular directions, Eckart & Young
-    1936): 'as logged' on the clicks y, 'halfway' on y/√p, and 'unbiased' on y/p: for squared errors the loss
-    of Saito et al. (2020), y/p·(1 − f)² + (1 − y/p)·f², is (f − y/p)² but for what does not depend on f. p below
-    `floor` counts as `floor`.
+    1936) on the clicks y, on y/√p, and on y/p. The last is unbiased: for squared errors the loss of Saito et al.
+    (2020), y/p·(1 − f)² + (1 − y/p)·f², is (f − y/p)² but for what does not depend on f. p below `floor` counts as
+    `floor`.
     """
     y = log.known.astype(np.float32)
     p = np.maximum(seen, floor).astype(np.float32)
     fame = np.broadcast_to(y.sum(axis=0), y.shape)
-    targets = {"as logged": y, "halfway, 1/√p": y / np.sqrt(p), "unbiased, 1/p": y / p}
+    targets = {"on y": y, "on y/√p": y / np.sqrt(p), "on y/p": y / p}
     return {"fame": fame} | {name: low_rank(target, rank) for name, target in targets.items()}
 
 
