@@ -82,13 +82,13 @@ def fair_front(points: pd.DataFrame) -> Figure:
             ax.plot(own[gap], own["ndcg"], "o-", color=colour, label=f"aim: {aim}")
             ax.hlines(own["ndcg"], own[f"{gap} low"], own[f"{gap} high"], color=colour, lw=1.5, alpha=0.6)
             for row in own.iloc[1:].to_dict("records"):
-                ax.annotate(f"{row['dial']:g}", (row[gap], row["ndcg"]), (0, 6), textcoords="offset points",
-                            ha="center", fontsize=8.5, color=colour)  # fmt: skip
+                style = {"textcoords": "offset points", "fontsize": 8.5, "color": colour, "va": "bottom"}
+                ax.annotate(f"{row['dial']:g}", (row[gap], row["ndcg"]), (6, 2), **style)
         start = points.iloc[0]
         ax.plot(start[gap], start["ndcg"], "o", color=INK, ms=9, zorder=4)
         ax.set(title=gap, xlabel=f"{gap} of the two groups (95 % interval over folds)")
     axes[0].set_ylabel("NDCG")
-    axes[0].legend(loc="best")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
 
 

@@ -211,6 +211,7 @@ def games(table: pd.DataFrame) -> str:
     honest = table.groupby(["way", "explore"], sort=False)["honest"].mean().unstack()
     lost = (table["recall after"] - table["recall before"]).groupby(table["way"], sort=False).mean()
     least, most = honest.columns[0], honest.columns[-1]
+    first, alone = table["exposure"].mean(), table["alone"].mean()
     return (
         f"{table['settled'].mean():.0%} of the games settle. Honest at the end: "
         + ", ".join(f"{row[least]:.0%} ({way})" for way, row in honest.iterrows())
@@ -218,8 +219,8 @@ def games(table: pd.DataFrame) -> str:
         + ", ".join(f"{value:.0%}" for value in honest[most])
         + ". Recall of users changes by "
         + ", ".join(f"{value:+.4f}" for value in lost)
-        + f". An owner's exposure when all are honest is {table['exposure'].mean():.1%}; one who stays so when the others "
-        f"do not has {table['alone'].mean():.1%}."
+        + f". An owner's exposure when all are honest is {first:.1%}; one who stays so when the others do not has "
+        f"{alone:.1%}."
     )
 
 
