@@ -61,13 +61,13 @@ def best_by(means: pd.DataFrame) -> dict[str, str]:
 def offline(means: pd.DataFrame) -> str:
     """Return which ranking each rule names, and how far the test on logged clicks is off."""
     best, by_rule = best_by(means), means.pivot(index="rule", columns="model", values="mean")
-    gap = (by_rule.loc["as logged"] / by_rule.loc["truth"] - 1).map("{:+.0%}".format)
+    gap, mended = ((by_rule.loc[rule] / by_rule.loc["truth"] - 1).map("{:+.0%}".format) for rule in RULES[:2])
     return (
         f"**{'Yes' if best['as logged'] == best['truth'] else 'No'}.** The best is, "
         + "; ".join(f"{rule}, *{best[rule]}*" for rule in RULES)
-        + f". The test on logged clicks is off by {', '.join(f'{value} ({name})' for name, value in gap.items())}. "
-        "Dividing by propensities mends the test and the training here, where they are *known*. In MovieLens they are "
-        "not: the numbers of this series are about what people chose."
+        + f". The test on logged clicks is off by {', '.join(f'{value} ({name})' for name, value in gap.items())}; "
+        f"with clicks divided by propensities, by {', '.join(mended)}. Here propensities are *known*; in MovieLens "
+        "they are not, and the numbers of this series are about what people chose."
     )
 
 
@@ -126,7 +126,7 @@ def gap_changes(points: pd.DataFrame) -> dict[str, dict[str, float]]:
     changes = {}
     for aim, own in points.groupby("model"):
         last, start = own.iloc[-1], own.iloc[0]
-        changes[aim] = {gap: float(last[gap] / start[gap] - 1) for gap in ("score gap", "error gap")}
+        changes[aim] = {gap: float(last[gap] / max(start[gap], 1e-12) - 1) for gap in ("score gap", "error gap")}
     return changes
 
 
@@ -145,10 +145,10 @@ def erasure(after: Mapping[str, pd.Series], paid: pd.DataFrame, read: str) -> st
     ]
     price = compare(paid, "as they are", unit="user").loc["erased", "told"]
     return (
-        f"**Only for a linear probe that learns from the eraser's own people.** AUC after erasure, {'; '.join(parts)}. "
-        "A curved boundary may find it again, and so may a linear one trained on other people: the covariance of "
-        f"hundreds of numbers was estimated from hundreds of people. The price for new users of whom only the {read} "
-        f"is known: NDCG {price}, over users."
+        f"AUC after erasure (a guess has 0.5), **{'; '.join(parts)}**. For the linear probe of the eraser's own people "
+        "nothing is left by construction. A curved boundary may find more, and so may a linear one trained on other "
+        "people: the covariance of hundreds of numbers was estimated from hundreds of people. The price for new users "
+        f"of whom only the {read} is known: NDCG {price}, over users."
     )
 
 
@@ -198,7 +198,7 @@ def answers(undone: pd.DataFrame, pushed: pd.DataFrame) -> str:
         + " and ".join(f"{value} fake profiles ({model})" for model, value in needed.items())
         + "; five bring "
         + " and ".join(f"{value:.0%} ({model})" for model, value in five.items())
-        + ". Text slows false answers and does not stop them."
+        + "."
     )
 
 

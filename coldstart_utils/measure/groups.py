@@ -40,6 +40,8 @@ def groups_of_users(dataset: Dataset, *, least: int = 40) -> dict[str, pd.Series
             kinds[column] = kept
     counts = pd.Series(np.bincount(dataset.interactions["user"], minlength=dataset.n_users), users.index)
     activity = _parts(counts, 3)
+    if activity.nunique() < 2 and not kinds:
+        activity = pd.Series(np.where(counts.rank(method="first") > len(counts) / 2, "more", "fewer"), users.index)
     return kinds | ({"choices": activity} if activity.nunique() >= 2 else {})
 
 
@@ -123,18 +125,30 @@ def _difference(
 ) -> dict[str, float | int]:
     own, rest = (of_user[side[of_user.index]] for side in (inside & asked, ~inside & asked))
     difference = float(own.mean() - rest.mean())
-    welch = stats.ttest_ind(own, rest, equal_var=False)
-    users = welch.confidence_interval()
+    half_users, p_users = _welch(own.to_numpy(), rest.to_numpy())
     each = []
     for _, fold in results.groupby("fold"):
         member, known = inside[fold["user"]], asked[fold["user"]]
         each.append(fold.loc[member & known, metric].mean() - fold.loc[~member & known, metric].mean())
     _, low, high, p = estimate(np.array(each), resampled=False, extra=0.25)
-    half = max((users.high - users.low) / 2, (high - low) / 2 if np.isfinite(high) else 0.0)
+    half = max(half_users, (high - low) / 2 if np.isfinite(high) else 0.0)
     return {
         "n": len(own), "mean": float(own.mean()), "difference": difference, "diff_low": difference - half,
-        "diff_high": difference + half, "p users": float(welch.pvalue), "p folds": p,
+        "diff_high": difference + half, "p users": p_users, "p folds": p,
     }  # fmt: skip
+
+
+def _welch(one: Array, other: Array) -> tuple[float, float]:
+    """Return half the 95 % interval and the p-value of a difference of means of unequal variance (Welch 1947)."""
+    if min(len(one), len(other)) < 2:
+        return 0.0, 1.0
+    parts = np.array([one.var(ddof=1) / len(one), other.var(ddof=1) / len(other)])
+    error = float(np.sqrt(parts.sum()))
+    if error < 1e-12:
+        return 0.0, float(np.isclose(one.mean(), other.mean()))
+    freedom = parts.sum() ** 2 / (parts**2 / [len(one) - 1, len(other) - 1]).sum()
+    p = 2 * stats.t.sf(abs(one.mean() - other.mean()) / error, freedom)
+    return float(stats.t.ppf(0.975, freedom)) * error, float(p)
 
 
 def places(
@@ -176,8 +190,10 @@ def priced(
         scores = scorer(split.users, split.candidates)
         for places_given in given:
             changed = np.zeros(split.train.shape)
-            bought = min(places_given, int(own.sum()), k)
-            changed[np.ix_(split.users, split.candidates)] = reserve(scores, own, bought, k, each=False)
+            # Where the others do not fill a list, members have places already.
+            room = min(k, int((~own).sum()))
+            bought = min(places_given, int(own.sum()), room)
+            changed[np.ix_(split.users, split.candidates)] = reserve(scores, own, bought, max(room, 1), each=False)
             found = evaluate({f"{places_given}": from_matrix(changed)}, split, k=k)
             rows.append(found.assign(dial=float(places_given)))
     return pd.concat(rows, ignore_index=True)

@@ -48,7 +48,9 @@ def fair_bridge(
     c = (c / np.linalg.norm(c)).astype(targets.dtype)
     plain = bridge(K, targets, warm, new, reg)
     along = (targets @ c)[:, None] / (1 + weight if aim == "equal scores" else 1)
-    fair = bridge(K, along, warm, new, reg / (1 + weight))
+    # However heavy the gap, the system must stay solvable.
+    least = 1e-6 * float(np.mean(np.diagonal(K)))
+    fair = bridge(K, along, warm, new, max(reg / (1 + weight), least))
     return plain + (fair - (plain @ c)[:, None]) * c
 
 
