@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from coldstart_utils.book.record import RECORD_MIME, Run, is_shown, not_shown, record, setup, show_source
+from coldstart_utils.book.record import RECORD_MIME, Run, is_shown, not_shown, record, setup, show_source, tell
 from coldstart_utils.ground import VERSIONED, ColdstartError, cache_dir, figures_dir, versions, written_aside
 from coldstart_utils.measure.study import compare
 
@@ -46,6 +46,21 @@ def test_setup_seeds_the_global_generators():
 @pytest.mark.parametrize("quick, seeds", [(False, [10, 11, 12, 13, 14]), (True, [10, 11])])
 def test_quick_repeats_less(quick, seeds):
     assert list(Run("n", 10, quick).seeds(5)) == seeds
+
+
+def test_a_dollar_that_is_told_is_no_formula_and_code_stays_as_it_is(monkeypatch):
+    import IPython.display
+
+    told = []
+    monkeypatch.setattr(IPython.display, "display", lambda shown: told.append(shown.data))
+    tell("$5 a Day and A$AP → pieces `$ · ##5` of $")
+    assert told == [r"\$5 a Day and A\$AP → pieces `$ · ##5` of \$"]
+
+
+def test_tables_of_a_chapter_are_no_formulas_in_jupyterlab():
+    setup("n", seed=0, quick=False)
+    table = pd.DataFrame({"title": ["Cost $x$"]})
+    assert "mathjax_ignore" in table._repr_html_() and "mathjax_ignore" in table.style._repr_html_()
 
 
 # --- Records ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import inspect
 import math
 import os
 import random
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from .parameters import check
 Claim = bool | tuple[bool, pandas.Series | pandas.DataFrame | str]
 
 RECORD_MIME = "application/vnd.coldstart.record+json"
+CODE = re.compile(r"(`+[^`]*`+)")
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,10 @@ def tell(text: str) -> None:
     """Display a sentence with computed numbers as Markdown; a dollar in it, as names in data have, is no formula."""
     from IPython.display import Markdown, display
 
-    display(Markdown(text.replace("$", r"\$")))
+    # Between backticks a dollar is a dollar already, and a backslash would be seen.
+    parts = CODE.split(text)
+    parts[::2] = [part.replace("$", r"\$") for part in parts[::2]]
+    display(Markdown("".join(parts)))
 
 
 def record(

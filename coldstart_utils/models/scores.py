@@ -18,17 +18,19 @@ def top_k(scores: Array, k: int) -> Array:
 
     Raises ColdstartError if k is not in 1 … columns or a score is NaN.
     """
-    # A minus sign before unsigned numbers would turn them over.
     scores = np.asarray(scores)
     scores = scores if scores.dtype.kind == "f" else floats(scores, "scores")
     if isinstance(k, float) or not 1 <= k <= scores.shape[1]:
         raise ColdstartError(f"k: expected 1 to {scores.shape[1]} (the number of candidates), got {k}")
     if np.isnan(scores).any():
         raise ColdstartError("scores: expected numbers, found NaN")
-    threshold = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
-    above, tied = scores > threshold, scores == threshold
-    room = k - above.sum(axis=1, keepdims=True)
-    chosen = above | (tied & (np.cumsum(tied, axis=1) <= room))
+    last = scores.shape[1] - k
+    threshold = np.partition(scores, last, axis=1)[:, last : last + 1]
+    chosen = scores >= threshold
+    if chosen.sum() > k * len(scores):  # ties for the last place, rare in real scores and slow to settle
+        tied = scores == threshold
+        room = k - (chosen & ~tied).sum(axis=1, keepdims=True)
+        chosen &= ~tied | (np.cumsum(tied, axis=1) <= room)
     columns = np.nonzero(chosen)[1].reshape(len(scores), k)
     order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1, kind="stable")
     return np.take_along_axis(columns, order, axis=1)

@@ -198,7 +198,8 @@ def own_catalogue(tmp_path):
     return folder
 
 
-def test_a_users_own_folder_runs_through_every_notebook(own_catalogue, tmp_path, monkeypatch):
+def test_a_users_own_folder_is_found_from_the_command_line(own_catalogue, tmp_path, monkeypatch):
+    """Two chapters with kernels of their own; `tests/catalogues` takes such a folder through all."""
     monkeypatch.chdir(copy_project(tmp_path))
-    outcome = CliRunner().invoke(cli.app, ["run", "--quick", "-p", "DATASET", "tiny"])
+    outcome = CliRunner().invoke(cli.app, ["run", "00", "11", "--quick", "-p", "DATASET", "tiny"])
     assert outcome.exit_code == 0, outcome.output
