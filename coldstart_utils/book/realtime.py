@@ -104,6 +104,7 @@ def takers(curves: Mapping[str, Array], *, of: int, title: str) -> Figure:
     for reached, colour in zip(curves.values(), COLOURS):
         ax.plot(np.arange(1, len(reached) + 1), reached, color=colour)
     ax.set(xlabel="visitors, in the order in which they came", ylabel=f"takers shown theirs, of {of}", title=title)
+    ax.set_xlim(0, max(len(reached) for reached in curves.values()))
     named = zip(curves.items(), COLOURS)
     label_ends(ax, [(r[-1], r.mean(), f"{name}  {r[-1]:.0f}", colour) for (name, r), colour in named])
     return fig
