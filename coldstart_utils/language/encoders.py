@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -25,6 +25,21 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 POOLINGS = ("mean", "cls", "max")
 MODEL_FILES = (".safetensors", ".bin", ".json", ".txt", ".model")  # weights, configuration, vocabulary
 log = logging.getLogger("coldstart")
+
+
+class Reads(Protocol):
+    """What turns texts into vectors, and says how many tokens of a text it reads."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Return the most tokens of a text that are read."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """Return what cuts a text into tokens, as in `transformers`."""
+
+    def encode(self, texts: Sequence[str], /) -> Array:
+        """Return one vector a text [n, d]."""
 
 
 def model_path(name: str) -> str:
@@ -89,7 +104,8 @@ class TextEncoder:
         # Two tokens are the marks of beginning and end.
         if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 3:
             raise ColdstartError(f"max_tokens: expected a whole number of 3 or more, got {max_tokens!r}")
-        self.name, self.pooling, self.normalize, self.max_tokens = str(name), pooling, normalize, max_tokens
+        self.name, self.pooling, self.normalize = str(name), pooling, normalize
+        self.max_tokens: int = max_tokens
         self.backend, self.cache = backend, cache
         self.path = model_path(self.name)
 

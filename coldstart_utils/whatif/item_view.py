@@ -133,8 +133,10 @@ def _short(name: str, longest: int = 28) -> str:
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
-class ItemView(View):
+class ItemView(View[ItemState, NewItem]):
     """The panel of a new item."""
+
+    world: World
 
     kind = "item"
 
@@ -146,7 +148,7 @@ class ItemView(View):
         self.marked: ItemState | None = None
         classed(self.status, "cs-status")
         self.revealed = classed(widgets.ToggleButton(), "cs-button", "cs-reveal")
-        self.revealed.observe(lambda _: self.guarded(lambda: self.show_audience(self.result)), names="value")
+        self.revealed.observe(lambda _: self.guarded(self.show_audience), names="value")
         controls = box([self.finder, *self._written(), *self._marking()], "cs-card", "cs-controls")
         self.stage = box([self.status, self.keys_of_map, self.map.figure, self._arriving()], "cs-card", "cs-stage")
         audience = box([self.audience, self.revealed, self.shown], "cs-card", "cs-side")
@@ -213,7 +215,7 @@ class ItemView(View):
         self.player.layout.visibility = "visible" if most else "hidden"
         super().show_controls()
         for name, chip in self.genres.items():
-            chip.value = name in self.state.genres
+            chip.value = name in (self.state.genres or ())
 
     def compute(self) -> NewItem:
         """Return what is predicted."""
@@ -222,16 +224,18 @@ class ItemView(View):
     def show(self, result: NewItem) -> None:
         """Move the map, fill the audience, and show the text without marks that are no longer its own."""
         self.map.show(result)
-        self.show_audience(result)
+        self.show_audience()
         said = self.say("plays new", film=self.state.film, k=result.k, of=result.of) if result.of else self.say("typed")
-        if len(self.state.title) > LONGEST or len(self.state.description) > LONGEST:
+        if max(len(self.state.title or ""), len(self.state.description or "")) > LONGEST:
             said += " " + self.say("cut", n=LONGEST)
         self.status.value = sentence(said)
         if self.marked != replace(self.state, k=0):
             self.text.value = ""
 
-    def show_audience(self, result: NewItem) -> None:
+    def show_audience(self) -> None:
         """Fill the bars, and once revealed the truth."""
+        if (result := self.result) is None:
+            return
         reveal = self.revealed.value and result.of > 0
         self.revealed.layout.display = "" if result.of else "none"
         self.revealed.description = self.say("hide" if self.revealed.value else "reveal")

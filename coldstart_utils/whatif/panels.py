@@ -16,28 +16,45 @@ from ..ground import ColdstartError, package_file
 from ..palette import png, shown_width
 from . import stills
 from .bench import Dials
+from .desk import Desk
 from .item_view import ItemView
 from .labels import say
 from .policy_view import PolicyView
-from .state import KINDS, ItemState, PolicyState, State, UserState, completed, read_state, written
+from .search_view import QuestionView
+from .state import KINDS, ItemState, PolicyState, QuestionState, State, UserState, completed, read_state, written
 from .user_view import UserView
 from .view import View, box, classed, sentence, told
 from .world import World
 
-# A panel for a question, once there is search, is one more line here and in `state.KINDS`.
-VIEWS: dict[str, type[View]] = {"item": ItemView, "user": UserView, "policy": PolicyView}
+VIEWS: dict[str, Callable[[World, Any, str], View[Any, Any]]] = {
+    "item": ItemView,
+    "user": UserView,
+    "policy": PolicyView,
+    "question": lambda world, state, language: QuestionView(world.desk, state, language),
+}
 OPENS_WITH = "Fargo (1996)"
 
 
 def opening(world: World) -> dict[str, State]:
-    """Return the state in which each panel opens: a real film that plays new, nobody, a policy beside the plain one."""
+    """Return the state in which each panel opens, if the catalogue has a use for it: a real film that plays new,
+    nobody, a policy beside the plain one, a question with the film that it means.
+    """
     film = OPENS_WITH if OPENS_WITH in world.row else world.names[int(world.counts.argmax())]
     states: dict[str, State] = {"item": completed(world, ItemState(film)), "user": UserState()}
-    return states | ({"policy": PolicyState(reserve=4, A=Dials())} if world.bench else {})
+    if world.bench:
+        states["policy"] = PolicyState(reserve=4, A=Dials())
+    if world.desk:
+        states["question"] = first_question(world.desk)
+    return states
+
+
+def first_question(desk: Desk) -> QuestionState:
+    """Return the first example of a desk, asked by the first of its people, with the film that it means."""
+    return QuestionState(desk.examples[0], next(iter(desk.people), ""), desk.meant)
 
 
 class Panels(widgets.VBox):
-    """The panels of `world` under tabs: a new item, a new user, a policy.
+    """The panels of `world` under tabs: a new item, a new user, a policy, a question.
 
     They start in the state that the JSON `scene` describes; one that cannot be read is told in a sentence above them.
     A panel is made when it is first looked at. Where no kernel listens a picture and a line of text stand in their
@@ -49,10 +66,9 @@ class Panels(widgets.VBox):
     ) -> None:
         self.world, self.address = world, address
         states, fault = read_scene(world, scene)
-        self.states = opening(world) | {
-            kind: state for kind, state in states.items() if kind != "policy" or world.bench
-        }
-        self.views: dict[str, View] = {}
+        self.states = opening(world)
+        self.states |= {kind: state for kind, state in states.items() if kind in self.states}
+        self.views: dict[str, View[Any, Any]] = {}
         self.labelling = False
         self.fault = classed(widgets.HTML(sentence(fault or world.notes, alert=bool(fault))), "cs-fault")
         self.stage = box([], "cs-holder")
@@ -93,7 +109,7 @@ class Panels(widgets.VBox):
         return box([self.scene, box([self.read, self.write, self.link], "cs-chips")], "cs-foot")
 
     @property
-    def shown(self) -> View:
+    def shown(self) -> View[Any, Any]:
         """Return the panel in front."""
         return self.views[self.kind]
 
@@ -159,7 +175,8 @@ class Panels(widgets.VBox):
             self.tabs.value = next((kind for kind in states if kind in self.states), self.kind)
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        picture = png(stills.picture(self.world, self.shown.result, language=self.language.value))
+        language = self.language.value
+        picture = png(stills.picture(self.world, self.shown.result or self.shown.compute(), language=language))
         caption = say("caption", self.language.value)
         return _still(super()._repr_mimebundle_(**options), picture, caption, shown_width(picture))
 

@@ -52,6 +52,16 @@ class Reader:
         self.known: dict[str, Array] = {}
         self.lock = Lock()
 
+    @property
+    def max_tokens(self) -> int:
+        """Return the most tokens of a text that are read."""
+        return int(self.encoder.max_tokens)
+
+    @property
+    def tokenizer(self) -> Any:
+        """Return what cuts a text into tokens."""
+        return self.encoder.tokenizer
+
     def encode(self, texts: Sequence[str]) -> Array:
         """Return one vector a text [n, d], zeros for an empty one; what was read before is not read again."""
         known = self.known

@@ -67,7 +67,7 @@ def new_user(world: World, state: UserState) -> NewUser:
     names = [*state.liked, *state.disliked]
     rows = [world.row[name] for name in names]
     scores = _scores(world, state, rows)
-    warm = world.users.other.any(axis=1)
+    warm = np.asarray(world.users.other.any(axis=1))
     free = warm & ~np.isin(np.arange(len(warm)), rows)
     askable = free & ~np.isin(np.arange(len(warm)), [world.row[name] for name in state.unseen])
     total = scores.parts.sum(axis=1).to_numpy()

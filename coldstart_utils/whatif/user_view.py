@@ -15,6 +15,7 @@ from .markup import list_html
 from .state import LONGEST, MOST, UserState
 from .user import NewUser, new_user
 from .view import View, box, classed, sentence
+from .world import World
 
 
 class Curve:
@@ -54,8 +55,10 @@ class Curve:
             self.here.names = [f"{curve['mean'].iloc[here]:.3f}"]
 
 
-class UserView(View):
+class UserView(View[UserState, NewUser]):
     """The panel of a new user."""
+
+    world: World
 
     kind = "user"
 
@@ -95,8 +98,7 @@ class UserView(View):
 
     def asked(self) -> str:
         """Return the film of the next question, '' if none is left."""
-        ask = self.result.ask
-        return str(ask["film"].iloc[0]) if len(ask) else ""
+        return str(self.result.ask["film"].iloc[0]) if self.result and len(self.result.ask) else ""
 
     def like(self, film: str) -> None:
         """Add a film to those that are liked."""
@@ -117,11 +119,11 @@ class UserView(View):
         self.become(self._without(film))
 
     def _without(self, film: str) -> UserState:
-        kept = {
-            name: tuple(one for one in getattr(self.state, name) if one != film)
-            for name in ("liked", "disliked", "unseen")
-        }
-        return replace(self.state, **kept)
+        liked, disliked, unseen = (
+            tuple(one for one in names if one != film)
+            for names in (self.state.liked, self.state.disliked, self.state.unseen)
+        )
+        return replace(self.state, liked=liked, disliked=disliked, unseen=unseen)
 
     def step(self) -> None:
         """Note the places of the films before a new answer."""

@@ -6,11 +6,10 @@ from threading import Event, Thread
 from typing import Any
 from urllib.parse import parse_qs
 
-import ipyvuetify as v
 import ipywidgets as widgets
 import solara
-import solara.lab
 import traitlets
+from ipyvuetify.VuetifyTemplate import VuetifyTemplate
 
 from ..ground import package_file
 from .labels import say
@@ -21,7 +20,7 @@ from .view import box, classed, sentence
 LOOK_AGAIN = 0.3  # seconds
 
 
-class Address(v.VuetifyTemplate):
+class Address(VuetifyTemplate):
     """Keeps the scene in the address of the page, and loads the page again when the server has forgotten it."""
 
     scene = traitlets.Unicode("").tag(sync=True)
@@ -102,7 +101,7 @@ def Page() -> None:
 def show(there: tuple[str, str], scene: str) -> list[widgets.Widget]:
     """Return the widgets for a state of the house."""
     what, detail = there
-    if what == "panels":
+    if what == "panels" and HOUSE.world:
         address = Address()
         panels = Panels(HOUSE.world, scene=scene, address=lambda text: setattr(address, "scene", text))
         return [classed(panels, "cs-page"), address]
