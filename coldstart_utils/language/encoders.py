@@ -87,6 +87,8 @@ class TextEncoder:
     cannot be loaded or `pooling` or `backend` is unknown.
     """
 
+    threads = 0  # of onnxruntime; 0: as many as there are cores
+
     def __init__(
         self,
         name: str | Path = DEFAULT_MODEL,
@@ -166,16 +168,21 @@ class TextEncoder:
             self._tell([key + b"cut" in marks or text in self._long for key, text in zip(keys, texts)])
             return np.stack([found[key] for key in keys])
 
-    def _check_length(self) -> None:
+    @cached_property
+    def _positions(self) -> int | None:
+        """The most tokens that the model can read, None if there is no such number."""
         from transformers import AutoConfig
 
         config = _load(AutoConfig, self.name, self.path)
         most = getattr(config, "max_position_embeddings", None)
         if most is None or config.model_type in ("t5", "xlnet"):
-            return
+            return None
         # RoBERTa and its kin count positions from the one after that of padding.
-        most -= config.pad_token_id + 1 if "roberta" in config.model_type else 0
-        if self.max_tokens > most:
+        return int(most) - (config.pad_token_id + 1 if "roberta" in config.model_type else 0)
+
+    def _check_length(self) -> None:
+        most = self._positions
+        if most is not None and self.max_tokens > most:
             raise ColdstartError(f"max_tokens: {self.name} reads at most {most} tokens, got {self.max_tokens}")
 
     def _encode(self, texts: list[str], batch_size: int) -> Array:
@@ -248,13 +255,13 @@ def _onnx_forward(encoder: TextEncoder) -> Callable[[dict[str, Array]], Array]:
     path = cache_dir() / f"{encoder._fingerprint[:16]}.onnx"
     if not path.is_file():
         export_onnx(encoder.model, path)
-    return onnx_forward(path, encoder.pooling)
+    return onnx_forward(path, encoder.pooling, threads=encoder.threads)
 
 
-def onnx_forward(path: Path, pooling: str) -> Callable[[dict[str, Array]], Array]:
+def onnx_forward(path: Path, pooling: str, *, threads: int = 0) -> Callable[[dict[str, Array]], Array]:
     """Return the function batch → pooled vectors [n, d] that runs the graph at `path` in onnxruntime.
 
-    Raises ColdstartError without the extra `[onnx]`.
+    `threads` 0 are as many as there are cores. Raises ColdstartError without the extra `[onnx]`.
     """
     try:
         import onnxruntime
@@ -262,6 +269,7 @@ def onnx_forward(path: Path, pooling: str) -> Callable[[dict[str, Array]], Array
         raise ColdstartError("backend 'onnx' needs the extra: pip install 'coldstart-utils[onnx]'") from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def forward(batch: dict[str, Array]) -> Array:

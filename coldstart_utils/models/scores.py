@@ -25,10 +25,13 @@ def top_k(scores: Array, k: int) -> Array:
         raise ColdstartError(f"k: expected 1 to {scores.shape[1]} (the number of candidates), got {k}")
     if np.isnan(scores).any():
         raise ColdstartError("scores: expected numbers, found NaN")
-    threshold = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
-    above, tied = scores > threshold, scores == threshold
-    room = k - above.sum(axis=1, keepdims=True)
-    chosen = above | (tied & (np.cumsum(tied, axis=1) <= room))
+    last = scores.shape[1] - k
+    threshold = np.partition(scores, last, axis=1)[:, last : last + 1]
+    chosen = scores >= threshold
+    if chosen.sum() > chosen.shape[0] * k:
+        above, tied = scores > threshold, scores == threshold
+        room = k - above.sum(axis=1, keepdims=True)
+        chosen = above | (tied & (np.cumsum(tied, axis=1) <= room))
     columns = np.nonzero(chosen)[1].reshape(len(scores), k)
     order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1, kind="stable")
     return np.take_along_axis(columns, order, axis=1)

@@ -38,7 +38,7 @@ class Desk:
     meant: str
 
 
-def desk(dataset: Dataset, engine: Engine, names: list[str], U: Array, V: Array) -> Desk:
+def desk_of(dataset: Dataset, engine: Engine, names: list[str], U: Array, V: Array) -> Desk:
     """Return the desk of a catalogue, with eight of its most active users, of factors U [users, rank], V [items, rank].
 
     `names` [items] are unique.

@@ -142,8 +142,8 @@ class ItemView(View[ItemState, NewItem]):
 
     def build(self) -> list[widgets.Widget]:
         """Make the widgets: what is known at the left, the map in the middle, the audience at the right."""
-        self.finder = Finder(self.world, "film", {"film": self.play})
-        self.map = Map(self.world, lambda name: self.guarded(lambda: self.play(name)))
+        self.finder = Finder(self.world, "film", {"film": self.telling(self.play)})
+        self.map = Map(self.world, self.telling(self.play))
         self.status, self.keys_of_map, self.audience, self.shown, self.text = (widgets.HTML() for _ in range(5))
         self.marked: ItemState | None = None
         classed(self.status, "cs-status")

@@ -72,7 +72,7 @@ class Panels(widgets.VBox):
         self.labelling = False
         self.fault = classed(widgets.HTML(sentence(fault or world.notes, alert=bool(fault))), "cs-fault")
         self.stage = box([], "cs-holder")
-        super().__init__([self._style(), self._head(), self.fault, self.stage, self._foot()])
+        super().__init__([style(), self._head(), self.fault, self.stage, self._foot()])
         classed(self, "cs-root")
         self.kind = next((kind for kind in states if kind in self.states), "item")
         self.language.value = language
@@ -81,19 +81,16 @@ class Panels(widgets.VBox):
         self.look(self.kind)
         self.label()
 
-    def _style(self) -> widgets.HTML:
-        return widgets.HTML(f"<style>{package_file('panels.css').read_text(encoding='utf-8')}</style>")
-
     def _head(self) -> widgets.Box:
         language = "en"
         self.tabs = classed(widgets.ToggleButtons(options=[(say(k, language), k) for k in self.states]), "cs-tabs")
         self.undo, self.reset = (classed(widgets.Button(), "cs-button") for _ in range(2))
         self.language = classed(widgets.ToggleButtons(options=[("English", "en"), ("中文", "zh")]), "cs-switch")
         self.dark, self.large = (classed(widgets.ToggleButton(), "cs-button") for _ in range(2))
-        self.tabs.observe(lambda change: self.look(change["new"]), names="value")
-        self.undo.on_click(lambda _: self.shown.undo())
-        self.reset.on_click(lambda _: self.shown.reset())
-        self.language.observe(lambda _: self.speak(), names="value")
+        self.tabs.observe(lambda change: self.guarded(lambda: self.look(change["new"])), names="value")
+        self.undo.on_click(lambda _: self.guarded(self.shown.undo))
+        self.reset.on_click(lambda _: self.guarded(self.shown.reset))
+        self.language.observe(lambda _: self.guarded(self.speak), names="value")
         self.dark.observe(lambda change: _toggle(self, "cs-dark", change["new"]), names="value")
         self.large.observe(lambda change: _toggle(self, "cs-large", change["new"]), names="value")
         self.open_scene = classed(widgets.ToggleButton(), "cs-button")
@@ -104,7 +101,7 @@ class Panels(widgets.VBox):
     def _foot(self) -> widgets.Box:
         self.scene, self.link = classed(widgets.Textarea(rows=2), "cs-field"), widgets.HTML()
         self.read, self.write = (classed(widgets.Button(), "cs-button") for _ in range(2))
-        self.read.on_click(lambda _: self.take(self.scene.value))
+        self.read.on_click(lambda _: self.guarded(lambda: self.take(self.scene.value)))
         self.write.on_click(lambda _: setattr(self.scene, "value", self.written()))
         return box([self.scene, box([self.read, self.write, self.link], "cs-chips")], "cs-foot")
 
@@ -123,6 +120,13 @@ class Panels(widgets.VBox):
             self.views[kind].changed = self.tell_address
         self.stage.children = [self.views[kind]]
         self.tell_address()
+
+    def guarded(self, act: Callable[[], None]) -> None:
+        """Do `act`; whatever goes wrong in a callback is told, for it would vanish."""
+        try:
+            act()
+        except Exception as error:
+            self.fault.value = sentence(told(error), alert=True)
 
     def label(self) -> None:
         """Name everything around the panels."""
@@ -197,6 +201,11 @@ def read_scene(world: World, text: str) -> tuple[dict[str, State], str]:
         return {}, str(error)
 
 
+def style() -> widgets.HTML:
+    """Return the style sheet as a widget."""
+    return widgets.HTML(f"<style>{package_file('panels.css').read_text(encoding='utf-8')}</style>")
+
+
 def _toggle(widget: widgets.DOMWidget, name: str, on: bool) -> None:
     (widget.add_class if on else widget.remove_class)(name)
 
@@ -254,3 +263,9 @@ class Pictured(widgets.VBox):
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return _still(super()._repr_mimebundle_(**options), self._picture, self._caption, shown_width(self._picture))
+
+
+def asking(desk: Desk, state: QuestionState, *, caption: str) -> Pictured:
+    """Return the panel of a question alone, without the world that the others need."""
+    view = QuestionView(desk, state, "en")
+    return classed(Pictured([style(), view], stills.answers(view.result or view.compute()), caption=caption), "cs-root")

@@ -105,7 +105,7 @@ class PolicyView(View[PolicyState, PolicyResult]):
 
     def build(self) -> list[widgets.Widget]:
         """Make the widgets: dials at the left, the plane in the middle, what changes at the right."""
-        self.plane = Plane(self.world, lambda places: self.guarded(lambda: self.drag(places)))
+        self.plane = Plane(self.world, self.telling(self.drag))
         self.status, self.keys_of_plane, self.places, self.changes = (widgets.HTML() for _ in range(4))
         classed(self.status, "cs-status")
         most = int(self.world.front["reserve"].max())

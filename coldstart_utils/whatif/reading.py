@@ -76,7 +76,9 @@ class Reader:
 
 
 class _Quiet(TextEncoder):
-    """An encoder that does not say that a text was cut: a panel says that itself."""
+    """An encoder for one text at a time: on one thread, and silent about a text that was cut, which a panel says."""
+
+    threads = 1
 
     def _tell(self, cut: list[bool]) -> None:
         return
@@ -103,7 +105,7 @@ def shelf(dataset: Dataset, encoder: TextEncoder) -> Shelf:
     vocabulary = {name: _tokens(items[name]) for name in ("genres", "year") if name in items}
     centre = texts[0].mean(axis=0)
     features = features_of(vocabulary, items, texts)
-    return Shelf(_names(dataset), body, vocabulary, features, centre, unit_rows(texts[0] - centre))
+    return Shelf(names_of(dataset), body, vocabulary, features, centre, unit_rows(texts[0] - centre))
 
 
 def texts_of(dataset: Dataset) -> list[list[str]]:
@@ -137,7 +139,8 @@ def _tokens(column: pd.Series) -> list[str]:
     return sorted({token for value in column for token in as_text(value).split()})
 
 
-def _names(dataset: Dataset) -> list[str]:
+def names_of(dataset: Dataset) -> list[str]:
+    """Return a name for each item, its title and year; one that comes twice ends with its row."""
     names = [name[:70].rstrip(".") or "?" for name in item_texts(dataset, ["title", "year"])]
     twice = pd.Series(names).duplicated(keep=False)
     return [f"{name} · {row + 1}" if double else name for row, (name, double) in enumerate(zip(names, twice))]

@@ -23,7 +23,7 @@ class QuestionView(View[QuestionState, Answers]):
 
     def build(self) -> list[widgets.Widget]:
         """Make the widgets: the question with examples, for whom and which film is meant, and the lists below."""
-        self.finder = Finder(self.world, "meant", {"mean": self.mean})
+        self.finder = Finder(self.world, "meant", {"mean": self.telling(self.mean)})
         self.film = classed(widgets.Button(), "cs-chip", "cs-meant")
         self.film.on_click(lambda _: self.guarded(lambda: self.mean("")))
         self.status, self.origins, self.lists = (widgets.HTML() for _ in range(3))

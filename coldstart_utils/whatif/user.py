@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -132,6 +133,7 @@ def _group(world: World, state: UserState, factor: Array) -> tuple[str, str | No
     return "taste", members.columns[np.argmax(centres @ factor)]
 
 
+@lru_cache(maxsize=128)
 def _recall(world: World, group: tuple[str, str | None]) -> tuple[pd.DataFrame, str]:
     """Return recall by k of held-out users of a group, or of all, and the name of the group or ''."""
     kind, name = group

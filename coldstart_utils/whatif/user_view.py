@@ -65,7 +65,9 @@ class UserView(View[UserState, NewUser]):
     def build(self) -> list[widgets.Widget]:
         """Make the widgets: answers at the left, the list in the middle, the next question and recall at the right."""
         self.before: dict[str, int] | None = None
-        self.finder = Finder(self.world, "pick", {"like": self.like, "dislike": self.dislike})
+        self.finder = Finder(
+            self.world, "pick", {"like": self.telling(self.like), "dislike": self.telling(self.dislike)}
+        )
         self.chips, self.chips_name = box([], "cs-chips"), classed(widgets.HTML(), "cs-label")
         self.list, self.status, self.like_these, self.question = (widgets.HTML() for _ in range(4))
         classed(self.status, "cs-status")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Generic, TypeVar
 
 import ipywidgets as widgets
@@ -119,6 +119,10 @@ class View(widgets.VBox, Generic[Known, Result]):
             act()
         except Exception as error:
             self.fault.value = sentence(told(error), alert=True)
+
+    def telling(self, act: Callable[..., None]) -> Callable[..., None]:
+        """Return `act` with whatever goes wrong in it told."""
+        return lambda *given: self.guarded(partial(act, *given))
 
     def edit(self, name: str, value: Any) -> None:
         """Take over the value of a control."""

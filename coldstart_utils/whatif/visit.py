@@ -11,10 +11,9 @@ import solara
 import traitlets
 from ipyvuetify.VuetifyTemplate import VuetifyTemplate
 
-from ..ground import package_file
 from .labels import say
 from .page import HOUSE
-from .panels import Panels
+from .panels import Panels, style
 from .view import box, classed, sentence
 
 LOOK_AGAIN = 0.3  # seconds
@@ -44,9 +43,8 @@ class Address(VuetifyTemplate):
 
 def notice(english: str, chinese: str) -> widgets.Widget:
     """Return a card with one sentence in two languages."""
-    style = widgets.HTML(f"<style>{package_file('panels.css').read_text(encoding='utf-8')}</style>")
     lines = [widgets.HTML(sentence(text)) for text in (english, chinese)]
-    return classed(widgets.VBox([style, box(lines, "cs-card", "cs-notice")]), "cs-root", "cs-page")
+    return classed(widgets.VBox([style(), box(lines, "cs-card", "cs-notice")]), "cs-root", "cs-page")
 
 
 def both(key: str, **values: Any) -> widgets.Widget:

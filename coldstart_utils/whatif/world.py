@@ -21,7 +21,7 @@ from ..models.content import unit_rows
 from . import bench, groups
 from .atlas import Atlas, Pole, mapped
 from .belief import Belief, believed, factors
-from .desk import Desk, desk
+from .desk import Desk, desk_of
 from .reading import Reader, Shelf, one_hot, shelf
 
 Array = np.ndarray
@@ -116,10 +116,10 @@ def prepare(dataset: Dataset, encoder: TextEncoder, *, tell: Tell | None = None)
         begin("policies")
         policies = _policies(X, read)
         begin("search")
-        asked, fault = _desk(dataset, read, atlas, encoder, reader)
+        desk, fault = _desk(dataset, read, atlas, encoder, reader)
     absent = _absent(dataset, kinds, {"policy": policies.fault, "question": fault})
     recall = recall.join(kinds, on="user")
-    return _world(dataset, reader, read, atlas, fold, models, kinds, profile, recall, policies, asked, absent)
+    return _world(dataset, reader, read, atlas, fold, models, kinds, profile, recall, policies, desk, absent)
 
 
 @contextmanager
@@ -180,7 +180,7 @@ def _desk(dataset: Dataset, read: Shelf, atlas: Atlas, encoder: TextEncoder, rea
         engine = fields.engine(dataset, encoder, earlier)
     except ColdstartError as error:
         return None, str(error)
-    return desk(dataset, replace(engine, encoder=reader), read.names, atlas.U, atlas.V), ""
+    return desk_of(dataset, replace(engine, encoder=reader), read.names, atlas.U, atlas.V), ""
 
 
 def _absent(dataset: Dataset, kinds: pd.DataFrame, faults: Mapping[str, str]) -> frozenset[str]:
@@ -200,7 +200,7 @@ def _world(
     profile: Array,
     recall: pd.DataFrame,
     policies: _Policies,
-    asked: Desk | None,
+    desk: Desk | None,
     absent: frozenset[str],
 ) -> World:
     choices, rows = dataset.matrix().tocsc(), np.flatnonzero(atlas.U.any(axis=1))
@@ -229,7 +229,7 @@ def _world(
         bench=policies.bench,
         grid=policies.grid,
         front=policies.front,
-        desk=asked,
+        desk=desk,
         absent=absent,
         notes=f"{dataset.name} has no {', '.join(sorted(absent))}: those controls are left out." if absent else "",
     )
