@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..language.facts import words
+from ..ground import ColdstartError
 from ..language.fields import Engine
 from ..language.search import cleaned, remarked, remarks
 from ..models.scores import mixture, top_k
@@ -39,9 +39,10 @@ class Answers:
 def ask(desk: Desk, state: QuestionState, *, k: int = 8) -> Answers:
     """Return four lists of k items for a question. Raises ColdstartError for a state that does not fit the desk."""
     state = fitting(desk, state)
-    if not words(state.wanted[:MOST_ASKED]):
+    try:
+        question = cleaned(state.wanted[:MOST_ASKED])
+    except ColdstartError:  # nothing is asked yet
         return Answers("", pd.DataFrame(columns=COLUMNS), {}, {})
-    question = cleaned(state.wanted[:MOST_ASKED])
     scores = ranked(desk.engine, question, desk.people.get(state.person))
     return Answers(
         question=question,

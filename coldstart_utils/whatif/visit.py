@@ -20,9 +20,13 @@ LOOK_AGAIN = 0.3  # seconds
 
 
 class Address(VuetifyTemplate):
-    """Keeps the scene in the address of the page, and loads the page again when the server has forgotten it."""
+    """Keeps the scene in the address of the page, and loads the page again when the server has forgotten it.
+
+    `dark` says whether the visitor's system prefers dark pages.
+    """
 
     scene = traitlets.Unicode("").tag(sync=True)
+    dark = traitlets.Bool(False).tag(sync=True)
 
     @traitlets.default("template")
     def _template(self) -> str:
@@ -30,11 +34,18 @@ class Address(VuetifyTemplate):
           watch: { scene(text) { this.keep(text); } },
           mounted() {
             this.keep(this.scene);
+            this.system = window.matchMedia("(prefers-color-scheme: dark)");
+            this.follow = () => { this.dark = this.system.matches; };
+            this.follow();
+            this.system.addEventListener("change", this.follow);
             this.timer = setInterval(() => {
               if (window.app && window.app.$data.needsRefresh) location.reload();
             }, 500);
           },
-          beforeDestroy() { clearInterval(this.timer); },
+          beforeDestroy() {
+            clearInterval(this.timer);
+            this.system.removeEventListener("change", this.follow);
+          },
           methods: { keep(text) {
             if (text) history.replaceState(history.state, "", "?scene=" + encodeURIComponent(text));
           } },
@@ -102,6 +113,7 @@ def show(there: tuple[str, str], scene: str) -> list[widgets.Widget]:
     if what == "panels" and HOUSE.world:
         address = Address()
         panels = Panels(HOUSE.world, scene=scene, address=lambda text: setattr(address, "scene", text))
+        address.observe(lambda change: setattr(panels.dark, "value", change["new"]), names="dark")
         return [classed(panels, "cs-page"), address]
     if what == "preparing":
         return [both("preparing", step=(say(f"step {detail}", "en"), say(f"step {detail}", "zh")))]
