@@ -524,7 +524,7 @@ def test_one_answer_shows_what_it_changed(opened):
     assert view.before is None and "cs-up" not in view.list.value
     view.like(ALIEN)
     assert "▲" in view.list.value or "★" in view.list.value
-    assert "lifted most by your yes to Alien (1979)" in view.list.value
+    assert "lifted most by your yes to Alien (1979)" in told(view.list)
 
 
 def test_the_next_question_is_answered_or_passed_over(opened):

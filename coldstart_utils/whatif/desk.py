@@ -57,4 +57,6 @@ def _people(dataset: Dataset, active: Array, U: Array, V: Array) -> dict[str, Ar
     users = dataset.users
     said = context.user_texts(dataset) if users.shape[1] > 1 else [f"user {name}" for name in users["user_id"]]
     chosen = np.argsort(-active, kind="stable")[:200]
-    return {f"{said[u]} · {n}": U[u] @ V.T for n, u in enumerate(chosen[:: max(1, len(chosen) // 8)][:8], 1)}
+    return {
+        f"{said[u].rstrip('.')} · {n}": U[u] @ V.T for n, u in enumerate(chosen[:: max(1, len(chosen) // 8)][:8], 1)
+    }

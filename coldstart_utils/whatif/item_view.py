@@ -109,7 +109,8 @@ class Map:
         with self.poles.hold_sync():
             self.poles.text = [mark.format(end) if end else "" for mark, end in zip(marks, ends)]
             self.poles.x = [left + inset_x, right - inset_x, (left + right) / 2, (left + right) / 2]
-            self.poles.y = [low + inset_y * 1.2, low + inset_y * 1.2, low + inset_y * 1.2, high - inset_y]
+            # The lower end of the second axis has a line of its own: side by side they meet where the map is narrow.
+            self.poles.y = [low + inset_y * 3, low + inset_y * 3, low + inset_y * 0.8, high - inset_y]
 
 
 def ellipse(at: pd.Series) -> Array:

@@ -117,12 +117,18 @@ def list_html(result: NewUser, before: Mapping[str, int] | None, say: Say, langu
     liked = set(result.answers.columns[: result.liked])
     rows = []
     for row, entry in enumerate(result.entries.itertuples()):
-        why = escaped(reason(entry.reason, entry.by, liked=entry.by in liked, language=language))
+        why = _why(reason(entry.reason, entry.by, liked=entry.by in liked, language=language), say("lead"))
         stack = _stack([(style, name, float(part[row])) for style, name, part in parts], low, scale)
         film = f'<span class="cs-film" title="{escaped(entry.film)}">{escaped(entry.film)}</span>'
-        place = f"<b>{row + 1}</b>{_arrow(row, (before or {}).get(entry.film), before is not None, say)}"
+        place = f"{_arrow(row, (before or {}).get(entry.film), before is not None, say)}<b>{row + 1}</b>"
         rows.append(f'<li>{place}{film}<span class="cs-stack">{stack}<span class="cs-why">{why}</span></span></li>')
     return f'{named}<ol class="cs-list">{"".join(rows)}</ol>'
+
+
+def _why(said: str, lead: str) -> str:
+    """Return a reason, whose first words 'lifted most by' are left out where there is little room."""
+    rest = said.removeprefix(lead)
+    return f'<span class="cs-long">{escaped(lead)}</span>{escaped(rest)}' if rest != said else escaped(said)
 
 
 def _parts(result: NewUser, say: Say) -> list[tuple[str, str, np.ndarray]]:

@@ -31,13 +31,13 @@ class Curve:
                                names=[""], display_names=False,
                                tooltip=bq.Tooltip(fields=["name"], show_labels=False))  # fmt: skip
         self.x = bq.Axis(scale=scales["x"], tick_values=list(range(len(shots))), grid_lines="none",
-                         tick_labels={str(at): str(k) for at, k in enumerate(shots)})  # fmt: skip
+                         tick_labels={str(at): str(k) for at, k in enumerate(shots)}, label_offset="2.5em")  # fmt: skip
         self.y = bq.Axis(scale=scales["y"], orientation="vertical", tick_values=np.arange(0, top, 0.1),
                          tick_format=".1f", grid_lines="solid")  # fmt: skip
         self.figure = bq.Figure(
             marks=[self.band, self.line, self.here], axes=[self.x, self.y],
             animation_duration=220, padding_x=0, padding_y=0,
-            fig_margin={"top": 10, "bottom": 38, "left": 46, "right": 10},
+            fig_margin={"top": 10, "bottom": 50, "left": 34, "right": 10},
             background_style={"fill": "transparent"}, layout={"width": "100%", "height": "260px"},
         )  # fmt: skip
         classed(self.figure, "cs-curve")

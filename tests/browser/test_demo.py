@@ -18,7 +18,11 @@ SCENES = {
     "item": {"film": "Fargo (1996)", "k": 12},
     "user": {"liked": ["Fargo (1996)", "Alien (1979)"], "disliked": ["Titanic (1997)"], "age": 30},
     "policy": {"text": 0.2, "popularity": 0.4, "A": PLAIN, "B": PLAIN | {"reserve": 6}},
-    "question": {},
+    "question": {
+        "wanted": "a boy hides a creature from space from the government",
+        "person": "A 13-year-old student, male · 2",
+        "film": "E.T. the Extra-Terrestrial (1982)",
+    },
 }
 
 
