@@ -95,7 +95,11 @@ def crowd(browser, server, n: int, letters: str, pause: int) -> None:
     for other in others:
         other.close()
     time.sleep(60)
-    print(f"and {server.memory():.0f} MB a minute after they left")
+    print(f"a minute after they left: {server.memory():.0f} MB")
+    again = [Visitor(server.url) for _ in range(n)]
+    print(f"with {n} more in their place: {server.memory():.0f} MB")
+    for other in again:
+        other.close()
 
 
 def typing(visitor: Visitor, letters: str, pause: float, done: Event, heard: list[float]) -> None:
