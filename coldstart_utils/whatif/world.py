@@ -80,13 +80,12 @@ class World:
 
 @dataclass(frozen=True)
 class _Policies:
-    """The marks of the tail [items]; the bench and how some policies fare on it, or no bench and the `fault`."""
+    """The marks of the tail [items]; the bench and how some policies fare on it, if there is one."""
 
     tail: Array
     bench: bench.Bench | None = None
     grid: pd.DataFrame = field(default_factory=pd.DataFrame)
     front: pd.DataFrame = field(default_factory=pd.DataFrame)
-    fault: str = ""
 
 
 def prepare(dataset: Dataset, encoder: TextEncoder, *, tell: Tell | None = None) -> World:
@@ -114,10 +113,10 @@ def prepare(dataset: Dataset, encoder: TextEncoder, *, tell: Tell | None = None)
         begin("recall")
         recall = pd.concat([groups.recall_by_shots(X, profile, seed) for seed in range(2)], ignore_index=True)
         begin("policies")
-        policies = _policies(X, read)
+        policies, no_policies = _policies(X, read)
         begin("search")
-        desk, fault = _desk(dataset, read, atlas, encoder, reader)
-    absent = _absent(dataset, kinds, {"policy": policies.fault, "question": fault})
+        desk, no_questions = _desk(dataset, read, atlas, encoder, reader)
+    absent = _absent(dataset, kinds, {"policy": no_policies, "question": no_questions})
     recall = recall.join(kinds, on="user")
     return _world(dataset, reader, read, atlas, fold, models, kinds, profile, recall, policies, desk, absent)
 
@@ -162,15 +161,15 @@ def _profiles(dataset: Dataset, kinds: pd.DataFrame, encoder: TextEncoder) -> Ar
     return encoder.encode(context.user_texts(people))
 
 
-def _policies(X: sparse.csr_matrix, read: Shelf) -> _Policies:
-    """Prepare what policies are tried on, if the catalogue has a head, a middle and a tail."""
+def _policies(X: sparse.csr_matrix, read: Shelf) -> tuple[_Policies, str]:
+    """Prepare what policies are tried on, if the catalogue has a head, a middle and a tail; else say why not."""
     tail = np.zeros(X.shape[1], bool)
     try:
         tail[longtail.popularity_bands(np.asarray(X.sum(axis=0)).ravel())["tail"]] = True
         tried = bench.prepare_bench(X, read.features, read.vectors, tail)
     except ColdstartError as error:
-        return _Policies(tail, fault=str(error))
-    return _Policies(tail, tried, bench.grid(tried), bench.front(tried))
+        return _Policies(tail), str(error)
+    return _Policies(tail, tried, bench.grid(tried), bench.front(tried)), ""
 
 
 def _desk(dataset: Dataset, read: Shelf, atlas: Atlas, encoder: TextEncoder, reader: Reader) -> tuple[Desk | None, str]:
@@ -225,10 +224,7 @@ def _world(
         groups=kinds,
         members=groups.members(kinds),
         recall=recall,
-        tail=policies.tail,
-        bench=policies.bench,
-        grid=policies.grid,
-        front=policies.front,
+        **vars(policies),
         desk=desk,
         absent=absent,
         notes=f"{dataset.name} has no {', '.join(sorted(absent))}: those controls are left out." if absent else "",
