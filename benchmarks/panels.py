@@ -125,7 +125,7 @@ def main() -> None:
         arrive(browser, server.url).close(run_before_unload=True)
         print(f"preparation, and the first page after it: {time.perf_counter() - begun:.1f} s")
         if given.loads:
-            loads(browser, server.url, given.loads)
+            loads(browser.new_context(), server.url, given.loads)  # which keeps what it has loaded, as a browser does
         if given.visitors:
             crowd(browser, server, given.visitors, WORDS[:25], given.pause)
         browser.close()
