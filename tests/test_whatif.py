@@ -607,6 +607,8 @@ def test_both_languages_name_every_control(opened):
     assert len(english) == len(chinese) and not english & chinese
     assert all(re.search("[\u4e00-\u9fff]", text) for text in chinese)
     assert "当作新片" in opened.views["item"].status.value and opened.shown.kind == "item"
+    asked = opened.views["question"]
+    assert asked.state == asked.first and asked.state.person == asked.fields["person"].value != ""
     assert all(len(pair) == 2 and all(pair) for pair in labels.labels().values())
 
 

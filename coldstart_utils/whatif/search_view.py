@@ -28,9 +28,8 @@ class QuestionView(View[QuestionState, Answers]):
         self.film.on_click(lambda _: self.guarded(lambda: self.mean("")))
         self.status, self.origins, self.lists = (widgets.HTML() for _ in range(3))
         classed(self.status, "cs-status")
-        people = ("person", [("", ""), *((name, name) for name in self.world.people)])
         asking = [self.field("wanted", widgets.Textarea(rows=2)), self._examples()]
-        about = [self.field(people[0], widgets.Dropdown(options=people[1])), self.finder, box([self.film], "cs-chips")]
+        about = [self.field("person", widgets.Dropdown(options=[""])), self.finder, box([self.film], "cs-chips")]
         controls = box([box(asking, "cs-asking"), box(about, "cs-about")], "cs-card", "cs-question-grid")
         return [controls, box([self.status, self.origins, self.lists], "cs-card", "cs-stage")]
 
@@ -79,5 +78,7 @@ class QuestionView(View[QuestionState, Answers]):
         self.finder.speak(self.language)
         self.examples_name.value = self.say("examples")
         self.film.tooltip = self.say("remove film")
-        people = list(self.fields["person"].options)
-        self.fields["person"].options = [(self.say("nobody"), ""), *people[1:]]
+        # New options bring the first of them to the front; the state is shown again after this.
+        self.busy = True
+        self.fields["person"].options = [(self.say("nobody"), ""), *((name, name) for name in self.world.people)]
+        self.busy = False
