@@ -62,7 +62,8 @@ class Map:
         self.near.on_element_click(lambda _, event: chosen(str(self.near.names[event["data"]["index"]])))
         self.figure = bq.Figure(
             marks=[self.dots, self.ellipse, self.path, self.near, self.start, self.end, self.near_names, self.poles],
-            fig_margin={"top": 8, "bottom": 8, "left": 8, "right": 8}, animation_duration=220, padding_x=0, padding_y=0,
+            fig_margin={"top": 8, "bottom": 8, "left": 8, "right": 8},
+            animation_duration=220, padding_x=0, padding_y=0, display_toolbar=False,
             background_style={"fill": "transparent"}, layout={"width": "100%", "height": "480px"},
         )  # fmt: skip
         classed(self.figure, "cs-map")

@@ -50,7 +50,7 @@ class Plane:
         self.figure = bq.Figure(
             marks=[self.grid, self.line, self.front, *reversed(self.marks.values())], axes=[self.x, self.y],
             fig_margin={"top": 12, "bottom": 44, "left": 68, "right": 14},
-            animation_duration=150, padding_x=0, padding_y=0,
+            animation_duration=150, padding_x=0, padding_y=0, display_toolbar=False,
             background_style={"fill": "transparent"}, layout={"width": "100%", "height": "460px"},
         )  # fmt: skip
         classed(self.figure, "cs-plane")

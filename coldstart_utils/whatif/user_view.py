@@ -36,7 +36,7 @@ class Curve:
                          tick_format=".1f", grid_lines="solid")  # fmt: skip
         self.figure = bq.Figure(
             marks=[self.band, self.line, self.here], axes=[self.x, self.y],
-            animation_duration=220, padding_x=0, padding_y=0,
+            animation_duration=220, padding_x=0, padding_y=0, display_toolbar=False,
             fig_margin={"top": 10, "bottom": 50, "left": 34, "right": 10},
             background_style={"fill": "transparent"}, layout={"width": "100%", "height": "260px"},
         )  # fmt: skip
