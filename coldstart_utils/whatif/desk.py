@@ -46,9 +46,9 @@ def desk_of(dataset: Dataset, engine: Engine, names: list[str], U: Array, V: Arr
     X = dataset.matrix()
     counts = np.asarray(X.sum(axis=0)).ravel()
     row = {name: place for place, name in enumerate(names)}
-    ours = dataset.name == "ml-100k"
-    examples = EXAMPLES if ours else (names[int(counts.argmax())],)
-    meant = MEANT if ours and MEANT in row else ""
+    best_known = names[int(counts.argmax())]
+    examples, meant = (EXAMPLES, MEANT) if dataset.name == "ml-100k" else ((best_known,), best_known)
+    meant = meant if meant in row else ""
     return Desk(engine, names, row, counts, _people(dataset, X.sum(axis=1).A1, U, V), examples, meant)
 
 
