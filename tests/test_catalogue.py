@@ -702,3 +702,18 @@ def test_the_small_model_wrote_a_clean_line_about_each_film(ml100k):
 def test_without_the_small_model_the_command_is_named(nothing_installed):
     with pytest.raises(ColdstartError, match="coldstart data install smollm2"):
         small_model()
+
+
+@pytest.mark.parametrize(
+    "least, lacking",
+    [
+        ({"items": 3}, "3 or more items that somebody chose, found 2"),
+        ({"users_with_two": 2}, "2 or more users with two choices, found 1"),
+        ({"items": 2, "items_with_two": 2}, "2 or more items with two choices, found 1"),
+    ],
+)
+def test_what_a_chapter_cannot_do_without_is_told(write_atomic, least, lacking):
+    shop = read_atomic(write_atomic(inter=INTER, item=ITEM))
+    assert shop.with_least(items=2, users_with_two=1, items_with_two=1) is shop
+    with pytest.raises(ColdstartError, match=f"shop: expected {lacking}"):
+        shop.with_least(**least)

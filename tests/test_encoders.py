@@ -140,7 +140,7 @@ def test_truncation_is_said(make, caplog):
 def test_truncation_is_said_of_vectors_from_the_cache_as_well(make, caplog, monkeypatch):
     texts = ["one two three four five six seven eight", "Love", "one two three four five six seven eight"]
     make(max_tokens=8).encode(texts)
-    monkeypatch.setattr(TextEncoder, "_encode", refuse)
+    monkeypatch.setattr(TextEncoder, "_encoded", refuse)
     caplog.clear()
     make(max_tokens=8).encode(texts)
     (said,) = [record.getMessage() for record in caplog.records]
@@ -152,7 +152,7 @@ def test_truncation_is_said_of_vectors_from_the_cache_as_well(make, caplog, monk
 
 def test_what_is_cached_is_not_computed_again(make, monkeypatch):
     first = make().encode(TEXTS)
-    monkeypatch.setattr(TextEncoder, "_encode", refuse)
+    monkeypatch.setattr(TextEncoder, "_encoded", refuse)
     np.testing.assert_array_equal(make().encode(TEXTS[::-1])[::-1], first)
     with pytest.raises(AssertionError, match="called"):
         make(cache=False).encode(TEXTS)
@@ -161,9 +161,9 @@ def test_what_is_cached_is_not_computed_again(make, monkeypatch):
 def test_only_what_is_missing_is_computed(make, monkeypatch):
     make().encode(TEXTS[:3])
     asked = []
-    original = TextEncoder._encode
+    original = TextEncoder._encoded
     monkeypatch.setattr(
-        TextEncoder, "_encode", lambda self, texts, size: asked.extend(texts) or original(self, texts, size)
+        TextEncoder, "_encoded", lambda self, texts, size: asked.extend(texts) or original(self, texts, size)
     )
     make().encode([*TEXTS[:4], TEXTS[3]])
     assert asked == [TEXTS[3]]
@@ -172,7 +172,7 @@ def test_only_what_is_missing_is_computed(make, monkeypatch):
 @pytest.mark.parametrize("other", [{"pooling": "cls"}, {"normalize": False}, {"max_tokens": 4}, {"backend": "onnx"}])
 def test_other_settings_find_no_vectors(make, monkeypatch, other):
     make().encode(["Heat"])
-    monkeypatch.setattr(TextEncoder, "_encode", refuse)
+    monkeypatch.setattr(TextEncoder, "_encoded", refuse)
     with pytest.raises(AssertionError, match="called"):
         make(**other).encode(["Heat"])
 
@@ -185,7 +185,7 @@ def test_another_model_under_the_same_name_finds_no_vectors(tmp_path, monkeypatc
     with (folder / "model.safetensors").open("r+b") as file:
         file.seek(int(place * file.seek(0, 2)))
         file.write(b"\x00\x00\x80\x3f")
-    monkeypatch.setattr(TextEncoder, "_encode", refuse)
+    monkeypatch.setattr(TextEncoder, "_encoded", refuse)
     with pytest.raises(AssertionError, match="called"):
         TextEncoder(str(folder)).encode(["Heat"])
 
@@ -223,7 +223,7 @@ def test_another_revision_of_a_hub_model_finds_no_vectors(monkeypatch):
 def test_a_corrupt_cache_is_one_clear_error(make, cache, damage):
     vectors = np.ones((40, 384), np.float32)
     encoder = make()
-    encoder._encode = lambda texts, batch_size: vectors[: len(texts)]
+    encoder._encoded = lambda texts, batch_size: [(range(len(texts)), vectors[: len(texts)])]
     texts = [f"film {i}" for i in range(40)]
     encoder.encode(texts)
     damaged = damage(cache.read_bytes())
@@ -247,6 +247,28 @@ def test_an_interrupted_encode_leaves_the_cache_as_it_was(make, cache, monkeypat
     assert rows(cache) == before and len(before) == 2
 
 
+def test_what_was_encoded_before_a_stop_is_kept(make, cache):
+    encoder, texts = make(), [f"film {'very ' * n}good" for n in range(12)]
+    forward = encoder._forward
+    begun = []
+
+    def stopped(batch):
+        if begun:
+            raise KeyboardInterrupt
+        begun.append(1)
+        return forward(batch)
+
+    encoder.__dict__["_forward"] = stopped
+    with pytest.raises(KeyboardInterrupt):
+        encoder.encode(texts, batch_size=1)
+    done = len(rows(cache))
+    assert 0 < done < len(texts)
+    asked, again = [], make()
+    again.__dict__["_forward"] = lambda batch: asked.extend(batch["input_ids"]) or forward(batch)
+    np.testing.assert_allclose(again.encode(texts), make(cache=False).encode(texts), atol=1e-5)
+    assert len(asked) == len(texts) - done
+
+
 def test_an_interrupted_write_leaves_the_cache_as_it_was(make, cache, monkeypatch):
     make().encode(TEXTS[:2])
     before = rows(cache)
@@ -256,7 +278,7 @@ def test_an_interrupted_write_leaves_the_cache_as_it_was(make, cache, monkeypatc
             return object()
 
     encoder = make()
-    encoder._encode = lambda texts, batch_size: [np.ones(384, np.float32), Unstorable()]
+    encoder._encoded = lambda texts, batch_size: [(range(2), [np.ones(384, np.float32), Unstorable()])]
     with pytest.raises(ColdstartError):
         encoder.encode(["new", "newer"])
     assert rows(cache) == before

@@ -10,7 +10,7 @@ from coldstart_utils.catalogue.atomic import read_atomic
 from coldstart_utils.catalogue.dataset import best_known
 from coldstart_utils.catalogue.movielens import attach_expansion
 from coldstart_utils.catalogue.questions import generated_questions, questions_from_texts
-from coldstart_utils.data import search_ranks
+from coldstart_utils.data import search_ranks, shop_ranks
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.language import fields
 from coldstart_utils.language.encoders import TextEncoder
@@ -156,6 +156,35 @@ def test_what_was_recorded_is_about_the_questions_of_people_and_generated_ones(m
 def test_recorded_ranks_are_those_of_another_catalogue_never(shop, ml100k, encoder):
     assert search_ranks.of_people(shop, encoder, anew=True) is None
     assert len(search_ranks.of_people(ml100k, encoder, anew=False)) == 489
+
+
+OFFICE = (
+    "item_id:token|title:token_seq|description:token_seq\n"
+    "i1|HP 74 ink|HP 74 ink. Black, for printers of the series 74\n"
+    "i2|Red stapler|\ni3|Oak desk|A table of oak, 74 inches wide\n"
+)
+
+
+def test_titles_ask_for_descriptions_that_do_not_repeat_them(write_atomic, encoder):
+    shop = read_atomic(write_atomic(inter="user_id:token|item_id:token\nu1|i1\n", item=OFFICE))
+    table = shop_ranks.held_back(shop)
+    assert table["item_id"].tolist() == ["i1", "i3"], "without a description there is nothing to find"
+    assert table["description"][0] == "Black, for printers of the series 74"
+    ranks = shop_ranks.ranks_of(table, encoder)
+    assert ranks["number"].tolist() == [1, 0] and ranks["length"].tolist() == [3, 2]
+    assert ranks["words and meaning"].tolist() == [1, 1]
+
+
+def test_a_shop_without_descriptions_is_told(shop):
+    with pytest.raises(ColdstartError, match=r"expected items with a title and a description, without {'description'}"):
+        shop_ranks.held_back(shop)
+
+
+def test_what_was_recorded_of_a_shop_are_ids_and_ranks():
+    ranks = shop_ranks.read()
+    methods = ranks.drop(columns=[*shop_ranks.FACTS])
+    assert ranks["item_id"].is_unique and methods.min().min() == 1 and methods.max().max() <= len(ranks)
+    assert all(dtype.kind in "if" for dtype in ranks.drop(columns="item_id").dtypes), "no text of anybody"
 
 
 # --- The panel and the figures ---------------------------------------------------------------------------------------

@@ -6,10 +6,12 @@ import os
 import random
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from coldstart_utils.book.record import RECORD_MIME, Run, record, setup, show_source
+from coldstart_utils.book.record import RECORD_MIME, Run, is_shown, not_shown, record, setup, show_source, tell
 from coldstart_utils.ground import VERSIONED, ColdstartError, cache_dir, figures_dir, versions, written_aside
+from coldstart_utils.measure.study import compare
 
 # --- Set-up ----------------------------------------------------------------------------------------------------------
 
@@ -46,6 +48,21 @@ def test_quick_repeats_less(quick, seeds):
     assert list(Run("n", 10, quick).seeds(5)) == seeds
 
 
+def test_a_dollar_that_is_told_is_no_formula_and_code_stays_as_it_is(monkeypatch):
+    import IPython.display
+
+    told = []
+    monkeypatch.setattr(IPython.display, "display", lambda shown: told.append(shown.data))
+    tell("$5 a Day and A$AP → pieces `$ · ##5` of $")
+    assert told == [r"\$5 a Day and A\$AP → pieces `$ · ##5` of \$"]
+
+
+def test_tables_of_a_chapter_are_no_formulas_in_jupyterlab():
+    setup("n", seed=0, quick=False)
+    table = pd.DataFrame({"title": ["Cost $x$"]})
+    assert "mathjax_ignore" in table._repr_html_() and "mathjax_ignore" in table.style._repr_html_()
+
+
 # --- Records ---------------------------------------------------------------------------------------------------------
 
 
@@ -70,6 +87,29 @@ def test_a_record_is_stored_as_plain_data(shown):
     assert data["claims"] == [["ours is better", True], ["theirs is worse", False]]
     assert (data["notebook"], data["metrics"], data["headline"]) == ("n", {"ndcg": 0.5}, "half")
     assert data["parameters"] == {"DATASET": "ml-100k"} and data["versions"] == versions()
+
+
+def test_a_claim_stands_with_what_it_rests_on(shown):
+    rows = pd.DataFrame(
+        {"user": [0, 1, 2] * 2, "fold": 0, "model": ["base"] * 3 + ["text"] * 3, "ndcg": [0.0] * 3 + [0.5] * 3}
+    )
+    table = compare(rows, "base", unit="user")
+    claims = {"a row": (True, table.loc["text"]), "a table": (False, table), "words": (True, "9 of 9"), "bare": True}
+    record(FULL, claims=claims, findings={"none": (True, table.loc[["base"]])})
+    told = "text 0.500, +.500 (+.500 to +.500); base 0.000 (NDCG, 3 users)"
+    assert shown[0][RECORD_MIME]["evidence"] == {"a row": told, "a table": told, "words": "9 of 9"}
+    ticked = pd.DataFrame({"better": [True, False], "worse": False})
+    assert [is_shown(ticked)[0], is_shown(ticked.iloc[0])[0], is_shown(ticked, "worse")[0]] == [False, True, False]
+    assert [not_shown(ticked)[0], not_shown(ticked, "worse")[0], not_shown(ticked.iloc[1])[0]] == [False, True, True]
+    assert not not_shown(ticked, "worse", "better")[0]
+    assert not is_shown(ticked.iloc[:0])[0] and not_shown(ticked.iloc[:0])[0]
+    assert dict(shown[0][RECORD_MIME]["claims"]) == {
+        "a row": True,
+        "a table": False,
+        "words": True,
+        "bare": True,
+        "none": True,
+    }
 
 
 def test_a_claim_that_fails_is_told(shown):

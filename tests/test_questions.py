@@ -173,6 +173,14 @@ def release(threads):
     return buffer.getvalue()
 
 
+def zipped(**files):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as z:
+        for name, content in files.items():
+            z.writestr(f"trec_dataset/{name}.jsonl", content)
+    return buffer.getvalue()
+
+
 def threads():
     extra = [{"id": "not-ours", "title": "A book", "text": "?"}]
     return extra + [
@@ -215,6 +223,12 @@ def test_install_fetches_them_into_the_cache(serve, tmp_path, monkeypatch):
     [
         (release(threads()[:200]), r"290 of 489 threads are not in it"),
         (release([{"title": "no id"}]), r"queries\.jsonl, line 1: expected a JSON object with id, title and text"),
+        (release([["a", "list"]]), r"queries\.jsonl, line 1: expected a JSON object"),
+        (release([{"id": 1, "text": {"a": 1}}]), r"queries\.jsonl, line 1: expected a JSON object"),
+        (zipped(queries=b'{"id": "caf\xe9"}'), r"queries\.jsonl, line 1: expected a JSON object"),
+        (zipped(queries="[\n{}\n]"), r"queries\.jsonl, line 1: expected a JSON object"),
+        (zipped(documents="{}"), r"expected a file queries\.jsonl in it, found none"),
+        (b"no zip", r"tomt\.zip: expected a zip archive"),
     ],
 )
 def test_a_release_that_lacks_something_is_told_and_nothing_is_written(serve, tmp_path, content, fault):

@@ -151,6 +151,23 @@ def test_questions_are_read_sentence_by_sentence(encoder):
     assert spoken.parts[2] == pytest.approx(spoken.whole[1])
 
 
+def test_late_interaction_is_the_mean_of_the_nearest_tokens_by_hand():
+    known = search.TokenVectors(np.eye(3, dtype=np.float32), np.array([0, 2]))
+    asked = search.TokenVectors(np.array([[0.6, 0.8, 0], [0, 0.6, 0.8], [1, 0, 0]], np.float32), np.array([0, 2]))
+    # The first text has the tokens (1,0,0) and (0,1,0), the second (0,0,1); the first question has two tokens.
+    assert search.late_interaction(asked, known) == pytest.approx(np.array([[(0.8 + 0.6) / 2, (0 + 0.8) / 2], [1, 0]]))
+
+
+def test_tokens_of_a_text_do_not_depend_on_its_neighbours_but_for_the_mean(encoder):
+    texts = ["A boy trains a young dragon", "", "war"]
+    found = search.token_vectors(texts, encoder)
+    assert np.diff(np.r_[found.starts, len(found.vectors)]).tolist() == [8, 2, 3]  # the two marks are tokens
+    assert np.linalg.norm(found.vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    one_by_one = search.token_vectors(texts, encoder, batch=1)
+    assert found.vectors == pytest.approx(one_by_one.vectors, abs=1e-4)
+    assert search.late_interaction(found, found).argmax(axis=1).tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize("question", ["", "  \n ", "?!", None, 7, "<br/><p>"])
 def test_a_question_without_words_is_told_in_a_sentence(question):
     with pytest.raises(ColdstartError, match=r"^question: expected (words|a text), got"):

@@ -303,6 +303,22 @@ def test_numbers_are_told_with_sign_and_without_minus_zero(number, text):
     assert phrases.signed(number) == text
 
 
+def test_evidence_names_what_rows_share_once():
+    rows = frame({"base": np.full(9, 0.1), "one": np.full(9, 0.15), "two": np.full(9, 0.2)}, folds=3)
+    table = study.compare(rows, "base")
+    one, two = "one 0.250, +.050 (+.050 to +.050)", "two 0.300, +.100 (+.100 to +.100)"
+    assert phrases.evidence(table) == f"{one}; {two}; base 0.200 (NDCG, 3 folds)"
+    asked = study.questions(rows, {"a": ("one", "base"), "b": ("two", "one")})
+    assert phrases.evidence(asked).split("; ")[1:] == [
+        "base 0.200 (NDCG, 3 folds)",
+        "two 0.300, +.050 (+.050 to +.050)",
+        "one 0.250 (NDCG, 3 folds)",
+    ]
+    assert phrases.evidence(table.loc["base"]) == ""
+    along = curves.compare_by(pd.concat([rows.assign(k=1), rows.assign(k=5)]), "k", "base")
+    assert phrases.evidence(curves.rows_at(along, "k", {("one", 5)})) == f"{one}; base 0.200 (NDCG, k 5, 3 folds)"
+
+
 def test_a_table_is_listed_without_its_baseline():
     table = study.compare(frame({"base": np.full(9, 0.1), "other": np.full(9, 0.15)}, folds=1), "base", unit="user")
     assert phrases.listed(table) == "other 0.150, +.050 (+.050 to +.050)"

@@ -6,7 +6,9 @@ import inspect
 import math
 import os
 import random
+import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +16,14 @@ import numpy as np
 import pandas
 
 from ..ground import ColdstartError, versions
+from ..measure.phrases import evidence
 from .parameters import check
 
+# Whether a claim held, alone or with what it rests on: rows of a comparison, or a text.
+Claim = bool | tuple[bool, pandas.Series | pandas.DataFrame | str]
+
 RECORD_MIME = "application/vnd.coldstart.record+json"
+CODE = re.compile(r"(`+[^`]*`+)")
 
 
 @dataclass(frozen=True)
@@ -60,27 +67,31 @@ def tell(text: str) -> None:
     """Display a sentence with computed numbers as Markdown; a dollar in it, as names in data have, is no formula."""
     from IPython.display import Markdown, display
 
-    display(Markdown(text.replace("$", r"\$")))
+    # Between backticks a dollar is a dollar already, and a backslash would be seen.
+    parts = CODE.split(text)
+    parts[::2] = [part.replace("$", r"\$") for part in parts[::2]]
+    display(Markdown("".join(parts)))
 
 
 def record(
     run: Run,
     *,
-    claims: dict[str, bool],
-    findings: dict[str, bool],
+    claims: Mapping[str, Claim],
+    findings: Mapping[str, Claim],
     metrics: dict[str, float] | None = None,
     headline: str = "",
 ) -> None:
     """Store a notebook's results in its own output (as JSON under `RECORD_MIME`) and list the claims.
 
     `claims` must hold on any data. `findings` are claims about MovieLens-100K at full size; elsewhere they are told,
-    not counted. Raises ColdstartError for a claim that is not a boolean or a metric that is not a finite number.
+    not counted. Each is True or False, or a pair of that and its evidence, which `RESULTS.md` prints beside it: rows
+    of `study.compare`, or a text. Raises ColdstartError for a claim that is not a boolean or a metric that is not a
+    finite number.
     """
+    held, rests_on = _parted(claims)
+    also_held, also_rests_on = _parted(findings)
     if run.parameters.get("DATASET") == "ml-100k" and not run.quick:
-        claims, findings = claims | findings, {}
-    for name, held in (claims | findings).items():
-        if not isinstance(held, bool | np.bool_):
-            raise ColdstartError(f"claim {name!r}: expected True or False, got {held!r}")
+        held, also_held = held | also_held, {}
     for name, value in (metrics or {}).items():
         if not math.isfinite(value):
             raise ColdstartError(f"metric {name!r}: expected a finite number, got {value!r}")
@@ -88,17 +99,47 @@ def record(
         "notebook": run.notebook,
         "parameters": run.parameters,
         # Lists: notebook files sort the keys of a mapping, and claims are told in their order.
-        "claims": [[claim, bool(held)] for claim, held in claims.items()],
-        "findings": [[claim, bool(held)] for claim, held in findings.items()],
+        "claims": [*map(list, held.items())],
+        "findings": [*map(list, also_held.items())],
+        "evidence": rests_on | also_rests_on,
         "metrics": {k: float(v) for k, v in (metrics or {}).items()},
         "headline": headline,
         "versions": versions(),
     }
     from IPython.display import display
 
-    lines = "\n".join(f"- {'✓ holds' if held else '✗ **does not hold**'}: {name}" for name, held in claims.items())
-    display({RECORD_MIME: data, "text/plain": f"{sum(claims.values())} of {len(claims)} claims hold"}, raw=True)
-    if findings:
+    lines = "\n".join(f"- {'✓ holds' if is_so else '✗ **does not hold**'}: {name}" for name, is_so in held.items())
+    display({RECORD_MIME: data, "text/plain": f"{sum(held.values())} of {len(held)} claims hold"}, raw=True)
+    if also_held:
         lines += "\n\nSeen here, but claimed for MovieLens-100K at full size only:\n\n"
-        lines += "\n".join(f"- {'yes' if held else 'no'}: {name}" for name, held in findings.items())
+        lines += "\n".join(f"- {'yes' if is_so else 'no'}: {name}" for name, is_so in also_held.items())
     tell(lines)
+
+
+def is_shown(rows: pandas.Series | pandas.DataFrame, tick: str = "better") -> Claim:
+    """Return the claim that every one of `rows` of `study.compare` is shown to be `tick`, 'better' or 'worse'.
+
+    It does not hold where there is no row.
+    """
+    return len(rows) > 0 and bool(np.all(rows[tick])), rows
+
+
+def not_shown(rows: pandas.Series | pandas.DataFrame, *ticks: str) -> Claim:
+    """Return the claim that none of `rows` of `study.compare` is shown to be one of `ticks` ('better' if none is
+    given).
+    """
+    return not any(np.any(rows[tick]) for tick in ticks or ["better"]), rows
+
+
+def _parted(claims: Mapping[str, Claim]) -> tuple[dict[str, bool], dict[str, str]]:
+    """Return which claims held, and the evidence of those that name any, as text."""
+    held, rests_on = {}, {}
+    for name, claim in claims.items():
+        is_so, proof = claim if isinstance(claim, tuple) else (claim, "")
+        if not isinstance(is_so, bool | np.bool_):
+            raise ColdstartError(f"claim {name!r}: expected True or False, got {is_so!r}")
+        text = proof if isinstance(proof, str) else evidence(proof)
+        held[name] = bool(is_so)
+        if text:
+            rests_on[name] = text
+    return held, rests_on

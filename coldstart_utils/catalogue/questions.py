@@ -210,20 +210,27 @@ def download_tomt(folder: Path, url: str = TOMT_URL, checksum: str = TOMT_SHA256
 
 
 def _release(archive: Path) -> dict[str, str]:
-    """Return the text of each thread of the release: JSON lines with id, title and text, in one or more files."""
+    """Return the text of each thread of the release: JSON lines with id, title and text, in one or more files.
+
+    That form is what the authors' TREC.md and the guidelines of TREC's track say; the archive itself was never opened
+    here. Whatever is otherwise in it is told with file and line. Raises ColdstartError.
+    """
     texts: dict[str, str] = {}
-    with zipfile.ZipFile(archive) as release:
-        for name in release.namelist():
-            if "queries" not in Path(name).name or Path(name).suffix not in (".json", ".jsonl"):
-                continue
-            for number, line in enumerate(release.read(name).decode("utf-8").splitlines(), start=1):
-                try:
-                    thread = json.loads(line)
-                    parts = [" ".join((thread.get(part) or "").split()) for part in ("title", "text")]
-                    texts[str(thread["id"])] = " ".join(
-                        part if part[-1] in ".?!" else f"{part}." for part in parts if part
-                    )
-                except (ValueError, KeyError, AttributeError) as error:
-                    fault = f"expected a JSON object with id, title and text ({error!r})"
-                    raise ColdstartError(f"{archive}, {name}, line {number}: {fault}") from None
+    try:
+        with zipfile.ZipFile(archive) as release:
+            names = [name for name in release.namelist() if "queries" in Path(name).name]
+            files = {name: release.read(name) for name in names if Path(name).suffix in (".json", ".jsonl")}
+    except zipfile.BadZipFile as error:
+        raise ColdstartError(f"{archive}: expected a zip archive ({error})") from None
+    if not files:
+        raise ColdstartError(f"{archive}: expected a file queries.jsonl in it, found none")
+    for name, content in files.items():
+        for number, line in enumerate(content.splitlines(), start=1):
+            try:
+                thread = json.loads(line.decode("utf-8"))
+                parts = [" ".join((thread.get(part) or "").split()) for part in ("title", "text")]
+                texts[str(thread["id"])] = " ".join(part if part[-1] in ".?!" else f"{part}." for part in parts if part)
+            except (ValueError, KeyError, AttributeError) as error:
+                fault = f"expected a JSON object with id, title and text ({error!r})"
+                raise ColdstartError(f"{archive}, {name}, line {number}: {fault}") from None
     return texts

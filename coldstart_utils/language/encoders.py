@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -148,24 +148,29 @@ class TextEncoder:
         if not texts:
             raise ColdstartError("encode: expected at least one text, got none")
         self._long: set[str] = set()
-        if not self.cache:
-            vectors = self._encode(texts, batch_size)
-            self._tell([text in self._long for text in texts])
-            return vectors
+        if self.cache:
+            return self._encode_missing(texts, batch_size)
+        vectors = {row: v for rows, batch in self._encoded(texts, batch_size) for row, v in zip(rows, batch)}
+        self._tell([text in self._long for text in texts])
+        return np.stack([vectors[row] for row in range(len(texts))])
+
+    def _encode_missing(self, texts: list[str], batch_size: int) -> Array:
+        """Return the vectors of `texts` [n, d] from the cache, to which each batch of missing ones is added at once."""
         path = cache_dir() / "vectors.sqlite"
         with kept.opened(path) as store:
             keys = [self._key(text) for text in texts]
             found = kept.read(store, keys)
             missing = {key: text for key, text in zip(keys, texts) if key not in found}
-            if missing:
-                fresh = dict(zip(missing, self._encode(list(missing.values()), batch_size)))
-                rows = [(key, vector.tobytes()) for key, vector in fresh.items()]
+            new_keys, new_texts = list(missing), list(missing.values())
+            for rows, batch in self._encoded(new_texts, batch_size) if missing else ():
+                fresh = {new_keys[row]: vector for row, vector in zip(rows, batch)}
+                vectors = [(key, vector.tobytes()) for key, vector in fresh.items()]
                 # A mark beside the vector of a text that was cut, so that a later run is told as well.
-                rows += [(key + b"cut", b"") for key, text in missing.items() if text in self._long]
-                kept.write(store, path, rows)
+                marks = [(key + b"cut", b"") for key in fresh if missing[key] in self._long]
+                kept.write(store, path, vectors + marks)
                 found |= fresh
-            marks = kept.read(store, list({key + b"cut" for key in keys}))
-            self._tell([key + b"cut" in marks or text in self._long for key, text in zip(keys, texts)])
+            were_cut = kept.read(store, list({key + b"cut" for key in keys}))
+            self._tell([key + b"cut" in were_cut or text in self._long for key, text in zip(keys, texts)])
             return np.stack([found[key] for key in keys])
 
     @cached_property
@@ -185,7 +190,8 @@ class TextEncoder:
         if most is not None and self.max_tokens > most:
             raise ColdstartError(f"max_tokens: {self.name} reads at most {most} tokens, got {self.max_tokens}")
 
-    def _encode(self, texts: list[str], batch_size: int) -> Array:
+    def _encoded(self, texts: list[str], batch_size: int) -> Iterator[tuple[Array, Array]]:
+        """Yield rows of `texts` [b] and their vectors [b, d], batch by batch."""
         self._check_length()
         tokens = self.tokenizer(texts, truncation=True, max_length=self.max_tokens)["input_ids"]
         lengths = np.array([len(t) for t in tokens])
@@ -195,17 +201,14 @@ class TextEncoder:
         # A processor is best kept busy by the number of tokens: many short texts together, few long ones.
         batch = np.cumsum(lengths[order]) // (64 * batch_size)
         batches = np.split(order, np.flatnonzero(np.diff(batch)) + 1)
-        vectors: list[Array] = []
         for rows in tqdm(batches, desc="encoding", unit="batch", delay=2, leave=False):
             width = lengths[rows[0]]
             ids = np.full((len(rows), width), self.tokenizer.pad_token_id or 0, dtype=np.int64)
             mask = (np.arange(width) < lengths[rows, None]).astype(np.int64)
             for place, row in enumerate(rows):
                 ids[place, : lengths[row]] = tokens[row]
-            vectors.append(self._forward({"input_ids": ids, "attention_mask": mask}))
-        result = np.empty((len(texts), vectors[0].shape[1]), np.float32)
-        result[order] = np.concatenate(vectors)
-        return _unit(result) if self.normalize else result
+            vectors = self._forward({"input_ids": ids, "attention_mask": mask}).astype(np.float32)
+            yield rows, _unit(vectors) if self.normalize else vectors
 
     def _tell(self, cut: list[bool]) -> None:
         if any(cut):

@@ -129,6 +129,11 @@ def crossed(half: Array, learn: Callable[[Array], Array], width: tuple[int, ...]
     return result
 
 
+def usual_of_others(asked: Array, half: Array) -> Array:
+    """Return for each question vector [questions, d] the mean of those of the other half: what people say anyway."""
+    return crossed(half, lambda rows: asked[rows].mean(axis=0), asked.shape[1:])
+
+
 def by_level(texts: Mapping[str, list[str]], questions: Sequence[str], encoder: TextEncoder) -> dict[str, Array]:
     """Return the scores [questions, items] of BM25 and of one vector a text, for each of the `levels`."""
     asked = encoder.encode(list(questions))
@@ -145,7 +150,7 @@ def together(
     `clicks` [items] how often each was chosen.
     """
     search, asked = engine(dataset, encoder), encoder.encode(list(questions))
-    usual = crossed(half, lambda rows: asked[rows].mean(axis=0), asked.shape[1:])
+    usual = usual_of_others(asked, half)
     vectors = [encoder.encode(texts) for texts in fields(dataset).values()]
     plain = [asked @ own.T for own in vectors]
     parts = search.parts(questions, usual)

@@ -19,8 +19,9 @@ from .facts import words
 
 Array = np.ndarray
 
-# Past so many vectors a graph answers one question faster than a matrix product: `benchmarks/search.py` measures it.
-EXACT_UP_TO = 50_000
+# Up to so many vectors an exact answer takes less than 5 ms on one core (`benchmarks/search.py`). A graph is faster at
+# any size, but it misses one or two of a hundred, and to build it costs as much as some thousand exact answers.
+EXACT_UP_TO = 30_000
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 REMARKS = {
     "cut": "The language model reads the first {read} of {tokens} tokens.",
@@ -236,6 +237,44 @@ def spoken(questions: Sequence[str], encoder: TextEncoder) -> Spoken:
     owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     flat = [sentence for part in parts for sentence in part]
     return Spoken(encoder.encode(list(questions)), encoder.encode(flat), owner)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenVectors:
+    """One vector a token [tokens, d] of length 1, text after text, and where each text begins [texts]."""
+
+    vectors: Array
+    starts: Array
+
+
+def token_vectors(texts: Sequence[str], encoder: TextEncoder, *, batch: int = 32) -> TokenVectors:
+    """Return the last layer's vectors of the tokens of each text, less what all of them have in common.
+
+    The marks of beginning and end are among them, so that a text without words has vectors too.
+    """
+    import torch
+
+    parts = []
+    for at in range(0, len(texts), batch):
+        cut = {"truncation": True, "max_length": encoder.max_tokens, "padding": True, "return_tensors": "pt"}
+        tokens = encoder.tokenizer(list(texts[at : at + batch]), **cut)
+        with torch.inference_mode():
+            hidden = encoder.model(**tokens).last_hidden_state
+        parts += [own[: mask.sum()].numpy() for own, mask in zip(hidden, tokens["attention_mask"])]
+    vectors = np.concatenate(parts)
+    return TokenVectors(centred(vectors, vectors.mean(axis=0)), np.cumsum([0, *map(len, parts[:-1])]))
+
+
+def late_interaction(asked: TokenVectors, known: TokenVectors) -> Array:
+    """Return the mean over a question's tokens of the largest cosine with a token of the text [questions, texts].
+
+    MaxSim of ColBERT (Khattab & Zaharia 2020): a word meets the word that is nearest to it, not a mean of all words.
+    """
+    rows = []
+    for own in np.split(asked.vectors, asked.starts[1:]):
+        nearest_token = np.maximum.reduceat(known.vectors @ own.T, known.starts, axis=0)
+        rows.append(nearest_token.mean(axis=1))
+    return np.stack(rows)
 
 
 def centred(vectors: Array, mean: Array) -> Array:

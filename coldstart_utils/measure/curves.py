@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,11 @@ def _agreed(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def ticked(table: pd.DataFrame, by: str, tick: str) -> set[tuple[str, Any]]:
     """Return the (model, value of `by`) of a `compare_by` table that carry the tick 'better' or 'worse'."""
     return set(table.loc[table[tick], ["model", by]].itertuples(index=False, name=None))
+
+
+def rows_at(table: pd.DataFrame, by: str, pairs: Set[tuple[str, Any]]) -> pd.DataFrame:
+    """Return the rows of a `compare_by` table whose (model, value of `by`) is one of `pairs`."""
+    return table[[pair in pairs for pair in zip(table["model"], table[by])]]
 
 
 def reached_at(results: pd.DataFrame, by: str, climber: str, goal: str, *, metric: str) -> Array:

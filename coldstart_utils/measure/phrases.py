@@ -4,6 +4,24 @@ from __future__ import annotations
 
 import pandas as pd
 
+# The columns of a `compare` table; any further one tells where a row stands, such as at how many ratings.
+COMPARED = [
+    "model",
+    "metric",
+    "mean",
+    "low",
+    "high",
+    "baseline",
+    "difference",
+    "diff_low",
+    "diff_high",
+    "p",
+    "n",
+    "unit",
+]
+COMPARED += ["better", "worse", "answer", "told", "ahead"]
+METRICS = {"ndcg": "NDCG", "auc": "AUC", "mrr": "MRR"}  # what are not words
+
 
 def told(difference: float, low: float, high: float, digits: int = 3) -> str:
     """Return a difference and its interval as text, '+.012 (+.010 to +.015)'."""
@@ -23,6 +41,24 @@ def shown(table: pd.DataFrame) -> str:
     )
     parts = [f"shown to be {side}: {rows}" for side, rows in (("better", better), ("worse", worse)) if rows]
     return "; ".join(parts) or "none is shown to differ"
+
+
+def evidence(rows: pd.Series | pd.DataFrame) -> str:
+    """Return what a claim rests on as text: rows of `compare` tables, each with its baseline, measure and units.
+
+    Such as 'text 0.317, +.236 (+.196 to +.277); random 0.081 (NDCG, 5 folds)'. Rows that share the baseline, the
+    measure and the units name them once, at the end. A row of `compare_by` names its place on the curve.
+    """
+    table = rows.to_frame().T if isinstance(rows, pd.Series) else rows
+    table = table[table["model"] != table["baseline"]]
+    further = [column for column in table if column not in COMPARED]
+    parts: dict[str, list[str]] = {}
+    for _, row in table.iterrows():
+        place = "".join(f", {column} {row[column]}" for column in further)
+        units = f"{METRICS.get(row.metric, row.metric)}{place}, {row.n} {row.unit}s"
+        against = f"{row.baseline} {row['mean'] - row.difference:.3f} ({units})"
+        parts.setdefault(against, []).append(f"{row.model} {row['mean']:.3f}, {row.told}")
+    return "; ".join(f"{'; '.join(models)}; {text}" for text, models in parts.items())
 
 
 def answers(table: pd.DataFrame) -> str:

@@ -18,7 +18,6 @@ def top_k(scores: Array, k: int) -> Array:
 
     Raises ColdstartError if k is not in 1 … columns or a score is NaN.
     """
-    # A minus sign before unsigned numbers would turn them over.
     scores = np.asarray(scores)
     scores = scores if scores.dtype.kind == "f" else floats(scores, "scores")
     if isinstance(k, float) or not 1 <= k <= scores.shape[1]:
@@ -28,10 +27,10 @@ def top_k(scores: Array, k: int) -> Array:
     last = scores.shape[1] - k
     threshold = np.partition(scores, last, axis=1)[:, last : last + 1]
     chosen = scores >= threshold
-    if chosen.sum() > chosen.shape[0] * k:
-        above, tied = scores > threshold, scores == threshold
-        room = k - above.sum(axis=1, keepdims=True)
-        chosen = above | (tied & (np.cumsum(tied, axis=1) <= room))
+    if chosen.sum() > k * len(scores):  # ties for the last place, rare in real scores and slow to settle
+        tied = scores == threshold
+        room = k - (chosen & ~tied).sum(axis=1, keepdims=True)
+        chosen &= ~tied | (np.cumsum(tied, axis=1) <= room)
     columns = np.nonzero(chosen)[1].reshape(len(scores), k)
     order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1, kind="stable")
     return np.take_along_axis(columns, order, axis=1)

@@ -11,7 +11,7 @@ import pandas as pd
 from ..ground import ColdstartError
 from ..language.fields import Engine
 from ..language.search import cleaned, remarked, remarks
-from ..models.scores import mixture, top_k
+from ..models.scores import mixture, rank_of, top_k
 from .desk import Desk
 from .state import MOST_ASKED, QuestionState, fitting
 
@@ -93,4 +93,4 @@ def _place(name: str, score: Array, item: int) -> int:
     """Return the place of an item, 1 for the best, 0 where it has nothing to be ranked by."""
     if name == "by words" and score[item] <= 0:
         return 0
-    return 1 + int((score > score[item]).sum())
+    return int(rank_of(score[None], np.array([item]))[0])

@@ -99,6 +99,7 @@ def _balanced():
 
 MIXED = [" ".join(pair) for pair in (("Comedy", "Drama"), ("Drama", "Comedy"), ("Western", "Thriller"), ("Thriller",))]
 FAMILY = {
+    "whole": whole,
     # What is absent.
     "no_genres": lambda: whole() | {"item": without(things(50), "genres")},
     "no_years": lambda: whole() | {"item": without(things(50), "year")},

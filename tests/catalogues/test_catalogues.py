@@ -14,20 +14,20 @@ ALL = os.environ.get("COLDSTART_CATALOGUES") == "all"
 # What a chapter cannot do without, by catalogue: the sentence that it stops with.
 NO_TEXT = "its items have no text column; text methods need a .item file with one"
 SAYS = {("no_text", chapter): NO_TEXT for chapter in chapters.NOTEBOOKS}
-FOLDS = "with two of 5 items new in each"
-SAYS |= {("five_items", chapter): FOLDS for chapter in chapters.NOTEBOOKS}
-SAYS |= {
-    (name, "07"): "expected ten users and ten items with two choices"
-    for name in ("five_items", "two_users", "one_each")
-}
-SAYS |= {(name, "06"): "nothing is left to ask for" for name in ("two_users", "one_each")}
-SAYS["one_each", "09"] = "nobody with a history chose an item known by then"
+# Chapter 11 asks for texts and hides no items, so that few choices do not stop it.
+FOLDED = [chapter for chapter in chapters.NOTEBOOKS if chapter != "11"]
+SAYS |= {("five_items", chapter): "expected 10 or more items that somebody chose, found 5" for chapter in FOLDED}
+SAYS |= {("five_items", chapter): "expected 10 or more items with two choices, found 5" for chapter in ("07", "08")}
+SAYS |= {("one_each", chapter): "or more users with two choices, found 0" for chapter in FOLDED if chapter > "02"}
+SAYS.pop(("one_each", "05"))
+SAYS["two_users", "07"] = "expected 10 or more users with two choices, found 2"
+SAYS["two_users", "06"] = "nothing is left to ask for"
 SAYS["balanced", "09"] = "nobody with a history chose an item known by then"
-# Where nobody chose two items, these still stop with an error of a library.
-NOT_MENDED = {("one_each", chapter) for chapter in ("03", "04", "10")}
-# One catalogue of each kind, and each chapter with several; the bare one and the one without text go through all.
+# One catalogue of each kind, and each chapter with several; one that lacks nothing and one without text go through all,
+# the bare one through all but the two that train longest.
 SAMPLE = [
-    *(("bare", chapter) for chapter in chapters.NOTEBOOKS),
+    *(("whole", chapter) for chapter in chapters.NOTEBOOKS),
+    *(("bare", chapter) for chapter in chapters.NOTEBOOKS if chapter not in ("03", "04")),
     *(("no_text", chapter) for chapter in chapters.NOTEBOOKS),
     ("dollars", "02"), ("dollars", "10"), ("single", "02"), ("tiny", "07"), ("empty_titles", "06"),
     ("same_rating", "10"), ("balanced", "09"), ("unseen", "05"), ("few_items", "00"), ("commas", "01"),
@@ -67,8 +67,6 @@ def table(found):
 @pytest.mark.parametrize("asked", ASKED, ids="-".join)
 def test_a_chapter_runs_or_says_what_is_lacking(asked, outcomes):
     outcome = outcomes[asked]
-    if asked in NOT_MENDED and outcome.kind == "broke":
-        pytest.xfail(outcome.text[-200:])
     assert outcome.kind != "broke", f"cell {outcome.cell}: {outcome.text}"
     assert outcome.broken_claims == ()
     assert outcome.kind == ("said" if asked in SAYS else "ran"), outcome.text
