@@ -176,7 +176,7 @@ def test_a_question_has_four_answers_and_a_film_its_place_in_each(question, numb
     question.get_by_label("Who asks").select_option(label="nobody we know")
     expect(lists).to_have_count(3)
     box = question.get_by_label("What are you looking for?")
-    box.fill("电影 <script>window.injected = 3</script> $x$")
+    box.fill('<img src=x onerror="window.injected = 3"> $x$ 一个男孩藏起外星人')
     says(question, "trained on English")
     assert page.evaluate("window.injected") is None and page.locator("mjx-container, .MathJax").count() == 0
     box.fill("a film about ")
