@@ -63,8 +63,9 @@ def loads(browser, url: str, n: int) -> None:
             deaf += 1
         assert page.locator(".cs-root").count() == 1, "the panels are there twice"
         page.close(run_before_unload=True)
+        if (number + 1) % 25 == 0 or number + 1 == n:
+            print(f"boxes that were deaf in the first second: {deaf} of {number + 1}", flush=True)
     told("page to first panel", times)
-    print(f"boxes that were deaf in the first second: {deaf} of {n}")
 
 
 def crowd(browser, server, n: int, letters: str, pause: int) -> None:
