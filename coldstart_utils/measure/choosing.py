@@ -27,6 +27,8 @@ PARTS = 5
 MOST_PAIRS = 3_000_000  # of users and items; beyond, a part of the users is asked
 OWN = FAME = (0.0, 0.1, 0.3, 1.0, 3.0)
 STEP = 3.0
+# Beyond, single precision ends or nothing changes any more.
+LIMITS = {"reg": (0.03, 1e3), "spread": (0.05, 50.0), "penalty": (0.5, 1e5)}
 Change = Callable[[Setting, float], Setting | None]
 SURE = 0.5  # a step must gain so many standard errors
 
@@ -103,18 +105,21 @@ class Trial:
     """Known items of X [users, items] that play new in turn, group by group, for settings to be compared on.
 
     Nothing is refitted: what bridge and teacher say without a group is exact (`models.held_out`). Leaving out one item
-    at a time would not do: a user's own choice raises all rivals of the item it is about, and that item never.
+    at a time would not do: a user's own choice raises all rivals of the item it is about, and that item never. Only
+    the first `parts` of five groups are asked.
     """
 
     numbers: tuple[str, ...] = ("reg", "spread", "penalty")
 
-    def __init__(self, X: sparse.csr_matrix, cosines: Mapping[str, Array], *, most: int = PARTS, seed: int = 0) -> None:
+    def __init__(
+        self, X: sparse.csr_matrix, cosines: Mapping[str, Array], *, parts: int = PARTS, seed: int = 0
+    ) -> None:
         self.cosines, self.X, self.n = cosines, X, X.shape[1]
         rng = np.random.default_rng(seed)
         users, most = np.flatnonzero(np.diff(X.indptr)), max(1_500, MOST_PAIRS // self.n)
         asked = users if len(users) <= most else np.sort(rng.choice(users, most, replace=False))
         rounds = 1 if self.n > 900 else 3
-        groups = [g for r in range(rounds) for g in random_groups(self.n, min(PARTS, self.n), seed=seed + r)[:most]]
+        groups = [g for r in range(rounds) for g in random_groups(self.n, min(PARTS, self.n), seed=seed + r)[:parts]]
         self.asked = [_asked(X, users, asked, group) for group in groups]
         self._teachers: dict[float, list[TeacherWithout]] = {}
 
@@ -218,7 +223,11 @@ class Climb:
 
 
 def _scaled(name: str) -> Change:
-    return lambda setting, factor: replace(setting, **{name: getattr(setting, name) * factor})
+    def change(setting: Setting, factor: float) -> Setting | None:
+        value, (low, high) = getattr(setting, name) * factor, LIMITS[name]
+        return replace(setting, **{name: value}) if low <= value <= high else None
+
+    return change
 
 
 def _weighed(name: str) -> Change:

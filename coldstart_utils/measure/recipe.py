@@ -28,9 +28,8 @@ LEAST = 10  # known items
 class Transferred:
     """What `transfer` fitted: called as (users, items) → scores [users, items], and how it was chosen.
 
-    `tried` counts the settings compared. `before` and `after` are NDCG@20 on known items that played new, with the
-    setting the choice began at (all blocks alike) and with the one chosen; `shared` is how many people two known items
-    have in common on average.
+    `tried` counts the settings compared. `before` and `after` are NDCG@20 on known items that played new, where the
+    (last) search began and where it ended; `shared` is how many people two known items have in common on average.
     """
 
     fitted: Carried
@@ -99,7 +98,7 @@ def _chosen(X: sparse.csr_matrix, likeness: Likeness, warm: Array) -> Climb:
         return climb
     more = _sample(warm, MORE)
     joint = likeness.mixed(climb.setting.weights, more, more)
-    return refined(Trial(X[:, more], {"all": joint}, most=1), climb)
+    return refined(Trial(X[:, more], {"all": joint}, parts=2), climb)
 
 
 def _sample(items: Array, most: int) -> Array:
