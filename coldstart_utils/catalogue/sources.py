@@ -12,6 +12,7 @@ from typing import Any
 from ..ground import ColdstartError, cache_dir, package_file
 from .atomic import read_atomic
 from .dataset import Dataset, lacks
+from .decisions import open_bandit_folder
 from .movielens import download_ml100k, mend_ml100k
 from .questions import tomt_folder
 
@@ -25,6 +26,7 @@ SOURCES = (
     ("ml-100k-expansion", "what a large language model knows of each film", "MIT, as this project"),
     ("ml-100k-queries", "what a large language model asks for: films, needs, and what fits", "MIT, as this project"),
     ("ml-100k-smollm2", "what a small language model wrote about each film", "MIT, as this project"),
+    ("open-bandit", "what two policies of a fashion shop showed, and what was clicked", "CC BY 4.0 (ZOZO, Inc.)"),
     ("tomt", "questions of real people about half-remembered films", "MIT (Bhargav et al. 2022)"),
     ("online-retail", "a British gift shop: customers, products, times, prices", "CC BY 4.0 (UCI)"),
     ("lastfm-2k", "listeners, artists, friends and tags of Last.fm", "non-commercial use (GroupLens)"),
@@ -75,8 +77,8 @@ def sources() -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for name, what, licence in SOURCES:
         path = _where(name)
-        files = [] if path is None else [path] if path.is_file() else path.iterdir()
-        size = sum(file.stat().st_size for file in files) if path else None
+        files = [] if path is None else [path] if path.is_file() else path.rglob("*")
+        size = sum(file.stat().st_size for file in files if file.is_file()) if path else None
         rows.append(
             {"name": name, "what": what, "licence": licence, "path": str(path) if path else None, "bytes": size}
         )
@@ -88,6 +90,8 @@ def _where(name: str) -> Path | None:
         return _installed(name)
     if name == "tomt":
         return tomt_folder()
+    if name == "open-bandit":
+        return open_bandit_folder()
     if name in FETCHED:
         return fetched_folder(name)
     if name != "smollm2":
