@@ -44,6 +44,16 @@ def estimates(table: pd.DataFrame, sizes: list[float]) -> str:
     )
 
 
+def ratio(found: Mapping[str, Verdict]) -> str:
+    """Return what bts earns as a multiple of random by IPS from random's log of all items, with its interval."""
+    table, rate = found["all, random to bts"].table, found["all, bts to random"].table["truth"].iloc[0]
+    row = table[table["estimator"] == "IPS"].iloc[0]
+    return (
+        f"Ours, by IPS: {row['value'] / rate:.2f} ({row['low'] / rate:.2f} to {row['high'] / rate:.2f}). In its own log "
+        f"bts got {row['truth'] / rate:.2f} times as many clicks."
+    )
+
+
 def recalls(judged: pd.DataFrame) -> pd.DataFrame:
     """Return the mean recall of `simulated.compared` by model and rule, with 95 % intervals over the logs drawn."""
     rows = [
@@ -268,7 +278,7 @@ def of_fairness(points: pd.DataFrame, after: Mapping[str, pd.Series]) -> dict[st
 
 def of_attack(effects: pd.DataFrame, grid: pd.DataFrame, pushed: pd.DataFrame) -> dict[str, Claim]:
     """Return what is claimed of attacks, a defence, and fake profiles."""
-    rows, factor = effects.set_index("model"), factors(grid)
+    rows, factor = effects.set_index("model", drop=False), factors(grid)
     words = rows[rows["way"] == "words"].loc[["30 words of famous films"]]
     order = rows.loc[["an instruction"]]
     ten = pushed[pushed["dial"] == 10]
