@@ -49,8 +49,8 @@ def ratio(found: Mapping[str, Verdict]) -> str:
     table, rate = found["all, random to bts"].table, found["all, bts to random"].table["truth"].iloc[0]
     row = table[table["estimator"] == "IPS"].iloc[0]
     return (
-        f"Ours, by IPS: {row['value'] / rate:.2f} ({row['low'] / rate:.2f} to {row['high'] / rate:.2f}). In its own log "
-        f"bts got {row['truth'] / rate:.2f} times as many clicks."
+        f"Ours, by IPS: {row['value'] / rate:.2f} ({row['low'] / rate:.2f} to {row['high'] / rate:.2f}). In its own "
+        f"log bts got {row['truth'] / rate:.2f} times as many clicks."
     )
 
 
@@ -197,14 +197,17 @@ def factors(grid: pd.DataFrame) -> pd.Series:
 
 
 def answers(undone: pd.DataFrame, pushed: pd.DataFrame) -> str:
-    """Return after how many true answers a copied text brings nothing, and how many fake profiles a tenth takes."""
-    start = undone[(undone["model"] == "honest text") & (undone["dial"] == 0)]["mean"].iloc[0]
-    copied = undone[undone["model"] == "text of a rival"]
+    """Return what true answers leave of the lead of a copied text, and how many fake profiles a tenth takes."""
+    lead = undone.pivot(index="dial", columns="model", values="mean")
+    first, last, gap = lead.iloc[0], lead.iloc[-1], lead["text of a rival"] - lead["honest text"]
+    half = gap.reset_index(name="mean")
     needed = {model: _first(own, own["mean"] >= 0.1) for model, own in pushed.groupby("model", sort=False)}
     five = {model: own.set_index("dial")["mean"].get(5.0, np.nan) for model, own in pushed.groupby("model", sort=False)}
     return (
-        f"After {_first(copied, copied['mean'] <= start)} true answers the copied text brings no more than the "
-        "honest one without any; an honest film that few want falls too. A tenth of all lists takes "
+        f"Without answers the copied text stands in {first['text of a rival']:.0%} of the lists, the honest one in "
+        f"{first['honest text']:.0%}; after {lead.index[-1]:.0f} true answers in {last['text of a rival']:.0%} and "
+        f"{last['honest text']:.0%}. Half of the lead is gone after {_first(half, half['mean'] <= gap.iloc[0] / 2)}. A "
+        "tenth of all lists takes "
         + " and ".join(f"{value} fake profiles ({model})" for model, value in needed.items())
         + "; five bring "
         + " and ".join(f"{value:.0%} ({model})" for model, value in five.items())

@@ -1,8 +1,7 @@
-"""Figures of search: fields switched on, words that questions share with texts, lists side by side, speed."""
+"""Figures of search: fields switched on, words that questions share with texts, clicks."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from ..measure.known_items import compare, value
-from ..palette import BLUE, GREEN, GREY, INK, ORANGE, STYLE, figure
+from ..palette import BLUE, GREEN, ORANGE, STYLE, figure
 
 Array = np.ndarray
 WAY = {"words": ("BM25", BLUE), "meaning": ("MiniLM", ORANGE)}
@@ -84,28 +83,6 @@ def shared_words(facts: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
     return fig
 
 
-def lists_with_words(lists: pd.DataFrame, question: str, told: Sequence[str] = ()) -> Figure:
-    """Return lists side by side, one column for each of `list`: names, and below each the words that matched."""
-    columns = dict(list(lists.groupby("list", sort=False)))
-    length = max((int(rows["place"].max()) for rows in columns.values()), default=1)
-    fig, axes = figure(1, max(len(columns), 1), width=11, height=0.47 * length + 1.25, squeeze=False)
-    for ax, (name, rows) in zip(axes[0], columns.items()):
-        ax.set(xlim=(-0.08, 1), ylim=(length + 0.4, 0.4))
-        ax.set_title(name)
-        for row in rows.itertuples():
-            ax.text(-0.01, row.place - 0.12, f"{row.place}", ha="right", va="center", color=GREY, fontsize=9)
-            ax.text(0.03, row.place - 0.12, textwrap.shorten(row.name, 31, placeholder=" …"), va="center", color=INK,
-                    fontsize=9.5, parse_math=False)  # fmt: skip
-            ax.text(0.03, row.place + 0.27, textwrap.shorten(row.words, 40, placeholder=" …") or "no word in common",
-                    va="center", color=BLUE if row.words else GREY, fontsize=8, parse_math=False)  # fmt: skip
-    for ax in axes[0]:
-        ax.axis("off")
-    heading = textwrap.shorten(f"“{question}”", 110, placeholder=" …”")
-    fig.suptitle("\n".join([heading, *(textwrap.shorten(text, 120) for text in told)]), x=0.01, ha="left",
-                 fontsize=STYLE["axes.titlesize"], parse_math=False)  # fmt: skip
-    return fig
-
-
 # --- In words --------------------------------------------------------------------------------------------------------
 
 
@@ -142,32 +119,37 @@ def clicks_curve(ranks: pd.DataFrame, base: str, weights: Sequence[float]) -> pd
     return pd.concat(parts)
 
 
-def found_by_people(people: pd.DataFrame, written: pd.DataFrame, base: str, curve: pd.DataFrame) -> dict[str, bool]:
-    """Return what holds of the ranks for people's questions, beside those for questions that a model wrote.
+def found_by_people(
+    people: pd.DataFrame, written: pd.DataFrame, base: str, curve: pd.DataFrame
+) -> dict[str, tuple[bool, pd.DataFrame | str]]:
+    """Return what holds of the ranks for people's questions, beside those for questions that a model wrote, and what it
+    rests on.
 
     `people` and `written` are tables of ranks, `curve` is that of `clicks_curve` for people.
     """
     methods = people.drop(
-        columns=[name for name in people if name in ("asked", "query_id", "item_id", "half", "words")]
+        columns=[name for name in people if name in ("asked", "query_id", "item_id", "half", "words", "shared")]
     )
-    table = compare(methods.drop(columns="shared"), people["item_id"], base)
-    mean, catalogue = table["mean"], "+ year, genres | meaning"
+    table = compare(methods, people["item_id"], base)
+    mean, catalogue, plain = table["mean"], "+ year, genres | meaning", "words and meaning, not centred"
     made = {name: value(written[name], "first ten").mean() for name in (base, catalogue)}
-    half = curve[curve["weight"] == 0.5].set_index("way")
+    beside = {name: f"first ten {share:.3f} (written), {mean[name]:.3f} (people)" for name, share in made.items()}
+    text_of = table.loc[[catalogue, "+ keywords | meaning"]]
+    alone = table.loc[["+ people, origin | words", "+ people, origin | meaning"]]
+    half = curve[curve["weight"] == 0.5].set_index("way", drop=False)
     lost = half["mean"]["known"] - half["mean"]["new"]
     return {
         "the same search finds far more of what a language model asks for than of what people ask for":
-            made[base] > table["high"][base] + 0.2,
+            (made[base] > table["high"][base] + 0.2, beside[base]),
         "by meaning, on catalogue text alone, the two sets of questions are alike":
-            abs(mean[catalogue] - made[catalogue]) < 0.05,
+            (abs(mean[catalogue] - made[catalogue]) < 0.05, beside[catalogue]),
         "for people, generated text finds more films than the catalogue's own":
-            table["high"][catalogue] < table["low"]["+ keywords | meaning"],
-        "for people, words and meaning together find more than words or one vector":
-            bool(table["worse"][["+ people, origin | words", "+ people, origin | meaning"]].all()),
-        "for people, taking off the means helps": bool(table["worse"]["words and meaning, not centred"]),
-        "clicks at half weight bury a film that is new": bool(half["worse"]["new"]),
+            (text_of["high"].iloc[0] < text_of["low"].iloc[1], text_of),
+        "for people, words and meaning together find more than words or one vector": (alone["worse"].all(), alone),
+        "for people, taking off the means helps": (table["worse"][plain], table.loc[[plain]]),
+        "clicks at half weight bury a film that is new": (half["worse"]["new"], half.loc[["new"]]),
         "guessed clicks bring it most of the way back":
-            half["mean"]["new, clicks guessed"] > half["mean"]["new"] + lost / 2,
+            (half["mean"]["new, clicks guessed"] > half["mean"]["new"] + lost / 2, half.loc[["new, clicks guessed"]]),
     }  # fmt: skip
 
 

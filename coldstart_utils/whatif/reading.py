@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -14,7 +13,7 @@ import pandas as pd
 from ..catalogue import movielens
 from ..catalogue.dataset import Dataset
 from ..catalogue.features import as_text, item_texts
-from ..language.encoders import TextEncoder
+from ..language.encoders import TextEncoder, quick
 from ..models.content import unit_rows
 
 Array = np.ndarray
@@ -47,10 +46,20 @@ class Reader:
     """
 
     def __init__(self, encoder: TextEncoder) -> None:
-        self.encoder = _quick(encoder) if isinstance(encoder, TextEncoder) else encoder
+        self.encoder = quick(encoder) if isinstance(encoder, TextEncoder) else encoder
         self.width = int(np.shape(self.encoder.encode(["The first text loads the model."]))[1])
         self.known: dict[str, Array] = {}
         self.lock = Lock()
+
+    @property
+    def max_tokens(self) -> int:
+        """Return the most tokens of a text that are read."""
+        return int(self.encoder.max_tokens)
+
+    @property
+    def tokenizer(self) -> Any:
+        """Return what cuts a text into tokens."""
+        return self.encoder.tokenizer
 
     def encode(self, texts: Sequence[str]) -> Array:
         """Return one vector a text [n, d], zeros for an empty one; what was read before is not read again."""
@@ -65,25 +74,6 @@ class Reader:
         return np.stack(vectors)
 
 
-class _Quiet(TextEncoder):
-    """An encoder that does not say that a text was cut: a panel says that itself."""
-
-    def _tell(self, cut: list[bool]) -> None:
-        return
-
-
-def _quick(encoder: TextEncoder) -> TextEncoder:
-    backend = "onnx" if all(map(importlib.util.find_spec, ("onnxruntime", "onnxscript"))) else encoder.backend
-    return _Quiet(
-        encoder.name,
-        pooling=encoder.pooling,
-        normalize=encoder.normalize,
-        max_tokens=encoder.max_tokens,
-        backend=backend,
-        cache=False,
-    )
-
-
 def shelf(dataset: Dataset, encoder: TextEncoder) -> Shelf:
     """Read a catalogue. Raises ColdstartError for items without text."""
     items = dataset.items
@@ -93,7 +83,7 @@ def shelf(dataset: Dataset, encoder: TextEncoder) -> Shelf:
     vocabulary = {name: _tokens(items[name]) for name in ("genres", "year") if name in items}
     centre = texts[0].mean(axis=0)
     features = features_of(vocabulary, items, texts)
-    return Shelf(_names(dataset), body, vocabulary, features, centre, unit_rows(texts[0] - centre))
+    return Shelf(names_of(dataset), body, vocabulary, features, centre, unit_rows(texts[0] - centre))
 
 
 def texts_of(dataset: Dataset) -> list[list[str]]:
@@ -127,7 +117,8 @@ def _tokens(column: pd.Series) -> list[str]:
     return sorted({token for value in column for token in as_text(value).split()})
 
 
-def _names(dataset: Dataset) -> list[str]:
+def names_of(dataset: Dataset) -> list[str]:
+    """Return a name for each item, its title and year; one that comes twice ends with its row."""
     names = [name[:70].rstrip(".") or "?" for name in item_texts(dataset, ["title", "year"])]
     twice = pd.Series(names).duplicated(keep=False)
     return [f"{name} · {row + 1}" if double else name for row, (name, double) in enumerate(zip(names, twice))]
