@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,6 +18,11 @@ from .record import Claim, is_shown, not_shown
 
 Array = np.ndarray
 NOBODY = "nobody is shown to be"
+
+
+def _typeset(text: str) -> str:
+    """Return a sentence in which a hyphen before a number is a minus sign."""
+    return re.sub(r"(?<!\w)-(?=\d)", "−", text)
 
 
 # --- Cause -----------------------------------------------------------------------------------------------------------
@@ -72,7 +78,7 @@ def offline(means: pd.DataFrame) -> str:
     """Return which ranking each rule names, and how far the test on logged clicks is off."""
     best, by_rule = best_by(means), means.pivot(index="rule", columns="model", values="mean")
     gap, mended = ((by_rule.loc[rule] / by_rule.loc["truth"] - 1).map("{:+.0%}".format) for rule in RULES[:2])
-    return (
+    return _typeset(
         f"**{'Yes' if best['as logged'] == best['truth'] else 'No'}.** The best is, "
         + "; ".join(f"{rule}, *{best[rule]}*" for rule in RULES)
         + f". The test on logged clicks is off by {', '.join(f'{value} ({name})' for name, value in gap.items())}; "
@@ -106,7 +112,7 @@ def served(table: pd.DataFrame, lists: pd.DataFrame, kinds: Mapping[str, pd.Seri
         rows = own[own["worse"]].itertuples()
         return ", ".join(f"{row.kind} {row.model} ({row.difference:+.3f})" for row in rows) or NOBODY
 
-    return (
+    return _typeset(
         f"**Served worse by recall:** {worse(table)}. Who chose much wants more than a list holds, so a part of "
         f"this is arithmetic. **By NDCG**, which divides by what is possible: {worse(by_ndcg)}. Who is failed depends "
         "on the metric."
@@ -124,7 +130,7 @@ def front(points: pd.DataFrame, results: pd.DataFrame, concept: str) -> str:
             f"*{aim}*: score gap {change['score gap']:+.0%}, error gap {change['error gap']:+.0%}, recall gap "
             f"{own['recall gap'].iloc[0]:+.3f} → {own['recall gap'].iloc[-1]:+.3f}, NDCG {table['told'].iloc[-1]}"
         )
-    return (
+    return _typeset(
         f"Two sides by {concept}. At the largest weight, "
         + "; ".join(parts)
         + ". Where to stand on this front is for those whom it concerns; no number here says it."
@@ -225,7 +231,7 @@ def games(table: pd.DataFrame) -> str:
     lost = (table["recall after"] - table["recall before"]).groupby(table["way"], sort=False).mean()
     least, most = honest.columns[0], honest.columns[-1]
     first, alone = table["exposure"].mean(), table["alone"].mean()
-    return (
+    return _typeset(
         f"{table['settled'].mean():.0%} of the games settle. Honest at the end: "
         + ", ".join(f"{row[least]:.0%} ({way})" for way, row in honest.iterrows())
         + f"; with {most:.0%} of the places at random "
