@@ -207,6 +207,23 @@ class TextEncoder:
         return hashlib.sha256(f"{self._fingerprint}\0{text}".encode()).digest()
 
 
+class _Quiet(TextEncoder):
+    """An encoder that does not say that a text was cut: whoever shows the answer says that."""
+
+    def _tell(self, cut: list[bool]) -> None:
+        return
+
+
+def quick(encoder: TextEncoder) -> TextEncoder:
+    """Return an encoder of the same vectors for single texts: onnxruntime where it is installed, nothing kept on disk.
+
+    It does not say aloud that a text was cut.
+    """
+    backend = "onnx" if all(map(importlib.util.find_spec, ("onnxruntime", "onnxscript"))) else encoder.backend
+    settings = {name: getattr(encoder, name) for name in ("pooling", "normalize", "max_tokens")}
+    return _Quiet(encoder.name, **settings, backend=backend, cache=False)
+
+
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
