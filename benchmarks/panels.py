@@ -1,22 +1,26 @@
 """The page of the what-if panels: loads, keys and memory, with one visitor and with thirty at once.
 
-Starts `coldstart demo` on the loopback address and Chromium beside it, so that both share this machine's cores. Prints
-the load of the machine first: on a busy one, read the ratios.
+Starts `coldstart demo` on the loopback address and Chromium beside it, so that both share this machine's cores. Of the
+thirty one types in Chromium; the others speak to the server over websockets as a page does. Prints the load of the
+machine first: on a busy one, read the ratios.
 """
 
 import argparse
 import os
+import random
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
+from threading import Event, Thread
 
 import psutil
 from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 from driver import DRAWN, STOPWATCH, arrive, chromium, demo
+from visitor import Visitor
 
 WORDS = "robotsinlovewithanoldspaceship"  # no space: one at the end changes nothing, and nothing would be drawn
 # Types a letter and waits for the answer, again and again, in every page by itself; `pause` ms lie between two letters.
@@ -59,26 +63,54 @@ def loads(browser, url: str, n: int) -> None:
             deaf += 1
         assert page.locator(".cs-root").count() == 1, "the panels are there twice"
         page.close(run_before_unload=True)
+        if (number + 1) % 25 == 0 or number + 1 == n:
+            print(f"boxes that were deaf in the first second: {deaf} of {number + 1}", flush=True)
     told("page to first panel", times)
-    print(f"boxes that were deaf in the first second: {deaf} of {n}")
 
 
 def crowd(browser, server, n: int, letters: str, pause: int) -> None:
-    """Let n visitors type at once."""
-    before, pages = server.memory(), [arrive(browser, server.url) for _ in range(n)]
-    for page in pages:
-        page.evaluate(STOPWATCH, [page.locator(".cs-item").element_handle(), DRAWN["item"]])
-    for page in pages:
-        page.evaluate(TYPIST, [letters, pause])
-    for page in pages:
-        page.wait_for_function("window.done", timeout=300_000)
-    times = [time for page in pages for time in page.evaluate("window.latencies")]
-    told(f"{n} visitors who type a letter, wait for the picture, and {pause} ms more: key to new picture", times)
-    print(f"memory of the server: {before:.0f} MB before them, {server.memory():.0f} MB with all {n}")
-    for page in pages:
-        page.close(run_before_unload=True)
-    time.sleep(30)
-    print(f"and {server.memory():.0f} MB half a minute after they left")
+    """Let n visitors type at once: one in Chromium, who measures what is seen, the others without a browser.
+
+    A page in Chromium costs more than the server's answer to it, and a class brings machines of its own. The others say
+    to the server what a page says, and hear all that it answers.
+    """
+    before, page = server.memory(), arrive(browser, server.url)
+    page.evaluate(STOPWATCH, [page.locator(".cs-item").element_handle(), DRAWN["item"]])
+    others = [Visitor(server.url) for _ in range(n - 1)]
+    done, heard = Event(), []
+    threads = [Thread(target=typing, args=(other, letters, pause / 1000, done, heard)) for other in others]
+    for thread in threads:
+        thread.start()
+    page.evaluate(TYPIST, [letters, pause])
+    page.wait_for_function("window.done", timeout=300_000)
+    done.set()
+    for thread in threads:
+        thread.join()
+    print(f"{n} visitors who type a letter, wait for the answer, and {pause} ms more:")
+    told("  key to new picture in Chromium", page.evaluate("window.latencies"))
+    told(f"  key to the whole answer, {n - 1} others without a browser", [1000 * seconds for seconds in heard])
+    full = server.memory()
+    print(f"memory of the server: {before:.0f} MB before them, {full:.0f} MB with all {n}: "
+          f"{(full - before) / n:.1f} MB each")  # fmt: skip
+    page.close(run_before_unload=True)
+    for other in others:
+        other.close()
+    time.sleep(60)
+    print(f"a minute after they left: {server.memory():.0f} MB")
+    again = [Visitor(server.url) for _ in range(n)]
+    print(f"with {n} more in their place: {server.memory():.0f} MB")
+    for other in again:
+        other.close()
+
+
+def typing(visitor: Visitor, letters: str, pause: float, done: Event, heard: list[float]) -> None:
+    """Type letters one after another, each a pause after the last answer, until all are done; note the seconds."""
+    title, text = visitor.find("Title"), ""
+    done.wait(random.random() * pause)
+    while not done.is_set():
+        text = (text + random.choice(letters))[-20:]
+        heard.append(visitor.set(title, value=text))
+        done.wait(pause)
 
 
 def main() -> None:
@@ -93,8 +125,10 @@ def main() -> None:
         browser, begun = chromium(playwright), time.perf_counter()
         arrive(browser, server.url).close(run_before_unload=True)
         print(f"preparation, and the first page after it: {time.perf_counter() - begun:.1f} s")
-        loads(browser, server.url, given.loads)
-        crowd(browser, server, given.visitors, WORDS[:20], given.pause)
+        if given.loads:
+            loads(browser.new_context(), server.url, given.loads)  # which keeps what it has loaded, as a browser does
+        if given.visitors:
+            crowd(browser, server, given.visitors, WORDS[:25], given.pause)
         browser.close()
 
 

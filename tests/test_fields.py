@@ -16,7 +16,8 @@ from coldstart_utils.language import fields
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.measure import known_items
 from coldstart_utils.models.scores import rank_of, top_k
-from coldstart_utils.whatif.search import four_answers
+from coldstart_utils.whatif import stills
+from coldstart_utils.whatif.search import Answers, four_answers
 
 SHOP = {
     "inter": "user_id:token|item_id:token\nu1|i1\nu2|i2\nu2|i1\n",
@@ -214,8 +215,8 @@ def test_figures_are_drawn_and_what_was_typed_is_no_mathematics(films, asked, en
     for figure in (
         searching.by_level({"a": table, "b": table}, fields.OURS, title="t", xlabel="x"),
         searching.shared_words({"a": facts}, title="t"),
-        searching.lists_with_words(lists, "toys $ that _{ live", ["told"]),
-        searching.lists_with_words(lists.iloc[:0], "nothing", []),
+        stills.answers(Answers("toys $ that _{ live", lists, {"by both": 3}, {"no word": {}})),
+        stills.answers(Answers("nothing", lists.iloc[:0], {}, {})),
     ):
         assert isinstance(figure, Figure)
         figure.canvas.draw()

@@ -18,13 +18,15 @@ from coldstart_utils.catalogue.atomic import read_atomic
 from coldstart_utils.catalogue.dataset import best_known
 from coldstart_utils.catalogue.movielens import attach_expansion
 from coldstart_utils.ground import ColdstartError
+from coldstart_utils.language.search import REMARKS
 from coldstart_utils.models import content, evidence
-from coldstart_utils.whatif import atlas, finder, item, item_view, labels, panels, policy, state, stills, user
+from coldstart_utils.whatif import atlas, finder, item, item_view, labels, panels, policy, search, state, stills, user
 from coldstart_utils.whatif.belief import ITEM, USER, answered, arrived
 from coldstart_utils.whatif.bench import DIALS, Dials, front, played
-from coldstart_utils.whatif.state import ItemState, PolicyState, UserState
+from coldstart_utils.whatif.state import ItemState, PolicyState, QuestionState, UserState
 from coldstart_utils.whatif.world import STEPS, prepare
 
+ASKED = QuestionState("a boy hides a creature from space", film="E.T. the Extra-Terrestrial (1982)")
 FARGO, ALIEN, TITANIC = "Fargo (1996)", "Alien (1979)", "Titanic (1997)"
 
 HOSTILE = {
@@ -42,8 +44,13 @@ HOSTILE = {
 class Words:
     """An encoder that needs no model: the words of a text, hashed. It counts what it is asked."""
 
+    max_tokens = 256
+
     def __init__(self):
         self.asked = []
+
+    def tokenizer(self, text, **_):
+        return {"input_ids": text.split()}
 
     def encode(self, texts):
         self.asked.append(list(texts))
@@ -64,7 +71,7 @@ def world(ml100k):
 def opened(world):
     """The panels, each of which has been looked at once."""
     shown = panels.Panels(world, scene=json.dumps({"item": {"film": FARGO, "k": 3}}))
-    for kind in ("user", "policy", "item"):
+    for kind in ("user", "policy", "question", "item"):
         shown.tabs.value = kind
     return shown
 
@@ -272,6 +279,56 @@ def test_films_change_hands_between_two_pinned_policies(world):
     assert policy.policy(world, PolicyState(A=a, B=a)).changes.empty
 
 
+# --- A question
+
+
+def test_four_lists_answer_and_the_film_that_is_meant_has_its_place_in_each(world):
+    desk, person = world.desk, next(iter(world.desk.people))
+    result = search.ask(desk, replace(ASKED, person=person))
+    assert list(result.lists["list"].unique()) == [*result.meant] and len(result.meant) == 4
+    scores = search.ranked(desk.engine, ASKED.wanted, desk.people[person])
+    for name, score in scores.items():
+        rows = result.lists[result.lists["list"] == name]
+        assert score[rows["item"]].tolist() == sorted(score, reverse=True)[: len(rows)]
+        place = 1 + (score > score[desk.row[ASKED.film]]).sum()
+        assert result.meant[name] == place
+    first = result.lists.iloc[0]
+    assert first["words"].split(", ") == list(desk.engine.words.matched(ASKED.wanted, first["item"]))[:4]
+    nobody = search.ask(desk, replace(ASKED, person=""))
+    assert nobody.lists["list"].nunique() == 3 and len(nobody.meant) == 3
+
+
+def test_nothing_asked_and_nothing_shared_are_no_faults(world):
+    for text in ("", " ", "🎬", "<br>"):
+        empty = search.ask(world.desk, QuestionState(text))
+        assert empty.question == "" and empty.lists.empty
+    strange = search.ask(world.desk, QuestionState("qwertz", film=FARGO))
+    assert "by words" not in set(strange.lists["list"]) and strange.meant["by words"] == 0
+    assert set(strange.unread) == {"no word"}
+    assert set(search.ask(world.desk, QuestionState("一个男孩")).unread) == {"no word", "script"}
+
+
+def test_a_question_is_typed_an_example_taken_and_a_film_followed(opened):
+    view = opened.views["question"]
+    assert view.lists.value.count("<section") == 4 and "cs-is-meant" in view.lists.value
+    view.fields["wanted"].value = "dinosaurs in a park"
+    assert "Jurassic Park (1993)" in view.lists.value and "<mark>" in view.lists.value
+    view.finder.box.value = "jurassic"
+    view.finder.rows[0][1]["name"].click()
+    assert view.state.film == "Jurassic Park (1993)" and "Jurassic Park (1993): place 1" in told(view.lists)
+    view.fields["person"].value = ""
+    assert view.lists.value.count("<section") == 3
+    view.film.click()
+    assert view.state.film == "" and "cs-place" not in view.lists.value
+    view.take(view.world.examples[1])
+    assert view.fields["wanted"].value == view.world.examples[1]
+    for _ in range(5):
+        opened.views["question"].undo()
+    assert view.state == view.first
+    view.fields["wanted"].value = ""
+    assert "Type what you look for" in told(view.status) and view.lists.value.count("<section") == 0
+
+
 # --- States and scenes
 
 
@@ -295,6 +352,10 @@ def test_films_change_hands_between_two_pinned_policies(world):
         ("policy", {"A": {"sound": 2}}, "scene, policy, A: expected text"),
         ("policy", {"reserve": 21}, "from 0 to 20"),
         ("policy", [], "scene, policy: expected"),
+        ("question", {"wanted": 5}, "scene, question, wanted: expected a value like ''"),
+        ("question", {"person": "nobody"}, "scene, question, person: expected what is in the catalogue"),
+        ("question", {"film": "No such film"}, "'No such film' is not"),
+        ("question", {"asked": ""}, "expected wanted, person, film"),
     ],
 )
 def test_a_state_that_does_not_fit_is_told_in_a_sentence(world, kind, given, expected):
@@ -307,6 +368,7 @@ def test_a_wrong_state_is_refused_by_the_function_too(world):
         (item.new_item, ItemState("No such film")),
         (user.new_user, UserState(age=-1)),
         (policy.policy, PolicyState(text=2)),
+        (lambda world, given: search.ask(world.desk, given), QuestionState(film="No such film")),
     ):
         with pytest.raises(ColdstartError, match="scene, "):
             run(world, given)
@@ -317,6 +379,7 @@ def test_what_is_written_is_read_again(world):
         "item": ItemState(FARGO, title="", genres=("Comedy",), k=3),
         "user": UserState((ALIEN,), (FARGO,), (TITANIC,), 30, "student", "robots"),
         "policy": PolicyState(0.5, reserve=4, A=Dials(), B=Dials(diversity=0.3)),
+        "question": replace(ASKED, person=list(world.desk.people)[3]),
     }
     for kind, given in states.items():
         full = state.completed(world, given)
@@ -327,7 +390,7 @@ def test_what_is_written_is_read_again(world):
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_whatever_is_typed_breaks_nothing_and_is_escaped(opened, text):
-    new, person = opened.views["item"], opened.views["user"]
+    new, person, asked = (opened.views[kind] for kind in ("item", "user", "question"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         new.fields["title"].value = new.fields["description"].value = text
@@ -335,7 +398,9 @@ def test_whatever_is_typed_breaks_nothing_and_is_escaped(opened, text):
         new.buttons["mark"].click()
         person.fields["sentence"].value = text
         new.finder.box.value = text
-    assert not person.fault.value and not new.fault.value
+        asked.fields["wanted"].value = text
+        stills.picture(new.world, asked.result).canvas.draw()
+    assert not person.fault.value and not new.fault.value and not asked.fault.value
     assert "catalogue" in told(new.finder.note) or not text.strip() or finder.matches(new.world, text)[1]
     assert "<img" not in shown_by(opened)
     assert ("600" in told(new.status)) == (len(text) > state.LONGEST)
@@ -459,7 +524,7 @@ def test_one_answer_shows_what_it_changed(opened):
     assert view.before is None and "cs-up" not in view.list.value
     view.like(ALIEN)
     assert "▲" in view.list.value or "★" in view.list.value
-    assert "lifted most by your yes to Alien (1979)" in view.list.value
+    assert "lifted most by your yes to Alien (1979)" in told(view.list)
 
 
 def test_the_next_question_is_answered_or_passed_over(opened):
@@ -498,6 +563,20 @@ def test_two_policies_are_pinned_and_every_dot_says_its_dials(opened):
     assert len(view.plane.front.names) == len(view.world.front)
 
 
+def test_a_fault_in_any_callback_is_told(opened, monkeypatch):
+    def broken(*given):
+        raise KeyError("lost")
+
+    view = opened.views["item"]
+    monkeypatch.setattr("coldstart_utils.whatif.item_view.words", broken)
+    view.finder.box.value = "alien ("
+    view.finder.rows[0][1]["name"].click()
+    assert "KeyError" in told(view.fault)
+    monkeypatch.setattr(opened, "speak", broken)
+    opened.language.value = "zh"
+    assert "KeyError" in told(opened.fault)
+
+
 def test_a_fault_stays_until_the_next_good_state(opened, monkeypatch):
     view = opened.views["policy"]
     before = np.array(view.plane.marks["now"].y)
@@ -528,14 +607,29 @@ def test_both_languages_name_every_control(opened):
     assert len(english) == len(chinese) and not english & chinese
     assert all(re.search("[\u4e00-\u9fff]", text) for text in chinese)
     assert "当作新片" in opened.views["item"].status.value and opened.shown.kind == "item"
+    asked = opened.views["question"]
+    assert asked.state == asked.first and asked.state.person == asked.fields["person"].value != ""
     assert all(len(pair) == 2 and all(pair) for pair in labels.labels().values())
 
 
 def test_every_label_is_used_and_none_is_missing(world):
     """By name in a room of the wing, or by a name that is put together from a part of a result."""
     source = "".join(path.read_text(encoding="utf-8") for path in Path(panels.__file__).parent.glob("*.py"))
-    dynamic = ("play ", "pause ", "column ", "reason ", "part ", "measure ", "step ", "short ")
-    names = {*DIALS, *panels.VIEWS, *asdict(UserState()), *asdict(ItemState())}
+    dynamic = (
+        "play ",
+        "pause ",
+        "column ",
+        "reason ",
+        "part ",
+        "measure ",
+        "step ",
+        "short ",
+        "list ",
+        "how ",
+        "also ",
+    )
+    names = {*DIALS, *panels.VIEWS, *asdict(UserState()), *asdict(ItemState()), *asdict(QuestionState())}
+    names |= {f"remark {key}" for key in REMARKS}
     mentioned = re.findall(r"[\"']([a-z_ ]+)[\"']", source)
     unused = [
         key for key in labels.labels() if key not in {*names, *mentioned, "A", "B"} and not key.startswith(dynamic)
@@ -543,6 +637,9 @@ def test_every_label_is_used_and_none_is_missing(world):
     assert unused == []
     parts = [f"part {name}" for name in ("popularity", "prior", "yes", "no", "sentence")]
     columns = [f"column {name}" for name in (*world.groups, "chose")]
+    lists = search.ask(world.desk, panels.first_question(world.desk)).meant
+    columns += [f"{what} {name}" for what in ("list", "how") for name in lists]
+    columns += [f"remark {key}" for key in REMARKS]
     assert {*parts, *columns, *(f"step {step}" for step in STEPS)} <= labels.labels().keys()
 
 
@@ -584,7 +681,7 @@ def test_the_address_is_told_to_who_serves_the_page(world):
     assert json.loads(told_of[-1]) == {"item": {"film": FARGO, "k": 4}}
 
 
-@pytest.mark.parametrize("kind", ["item", "user", "policy"])
+@pytest.mark.parametrize("kind", ["item", "user", "policy", "question"])
 def test_without_a_kernel_the_picture_and_a_line_stand_there(opened, kind):
     opened.tabs.value = kind
     data, metadata = opened._repr_mimebundle_()
@@ -617,6 +714,8 @@ def test_a_catalogue_of_one_text_has_the_controls_that_make_sense(write_atomic):
     assert set(shown.views["item"].fields) == {"description", "k"} and not shown.views["item"].genres
     assert set(shown.views["user"].fields) == {"sentence"}
     assert "has no age, genres, occupation, title, year" in told(shown.fault)
+    shown.tabs.value = "question"
+    assert shown.shown.result.lists["list"].nunique() == 4
     shown.views["item"].fields["description"].value = "a warm tale"
     near = item.new_item(world, shown.views["item"].state).neighbours["film"]
     assert near.str.startswith("warm").all()
@@ -642,7 +741,7 @@ def test_items_without_text_are_refused(write_atomic):
 def test_a_catalogue_without_a_tail_has_no_policies(world):
     bare = replace(world, bench=None, notes="no tail here")
     shown = panels.Panels(bare, scene='{"policy": {"text": 0.5}}')
-    assert list(shown.states) == ["item", "user"] and told(shown.fault) == "no tail here"
+    assert list(shown.states) == ["item", "user", "question"] and told(shown.fault) == "no tail here"
     with pytest.raises(ColdstartError, match="no tail here"):
         policy.policy(bare, PolicyState())
 

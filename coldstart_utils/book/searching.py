@@ -1,8 +1,7 @@
-"""Figures of search: fields switched on, words that questions share with texts, lists side by side, speed."""
+"""Figures of search: fields switched on, words that questions share with texts, clicks."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from ..measure.known_items import compare, value
-from ..palette import BLUE, GREEN, GREY, INK, ORANGE, STYLE, figure
+from ..palette import BLUE, GREEN, ORANGE, STYLE, figure
 
 Array = np.ndarray
 WAY = {"words": ("BM25", BLUE), "meaning": ("MiniLM", ORANGE)}
@@ -81,28 +80,6 @@ def shared_words(facts: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
     right.xaxis.set_major_locator(MultipleLocator(0.1))
     left.legend()
     right.legend(loc="lower right")
-    return fig
-
-
-def lists_with_words(lists: pd.DataFrame, question: str, told: Sequence[str] = ()) -> Figure:
-    """Return lists side by side, one column for each of `list`: names, and below each the words that matched."""
-    columns = dict(list(lists.groupby("list", sort=False)))
-    length = max((int(rows["place"].max()) for rows in columns.values()), default=1)
-    fig, axes = figure(1, max(len(columns), 1), width=11, height=0.47 * length + 1.25, squeeze=False)
-    for ax, (name, rows) in zip(axes[0], columns.items()):
-        ax.set(xlim=(-0.08, 1), ylim=(length + 0.4, 0.4))
-        ax.set_title(name)
-        for row in rows.itertuples():
-            ax.text(-0.01, row.place - 0.12, f"{row.place}", ha="right", va="center", color=GREY, fontsize=9)
-            ax.text(0.03, row.place - 0.12, textwrap.shorten(row.name, 31, placeholder=" …"), va="center", color=INK,
-                    fontsize=9.5, parse_math=False)  # fmt: skip
-            ax.text(0.03, row.place + 0.27, textwrap.shorten(row.words, 40, placeholder=" …") or "no word in common",
-                    va="center", color=BLUE if row.words else GREY, fontsize=8, parse_math=False)  # fmt: skip
-    for ax in axes[0]:
-        ax.axis("off")
-    heading = textwrap.shorten(f"“{question}”", 110, placeholder=" …”")
-    fig.suptitle("\n".join([heading, *(textwrap.shorten(text, 120) for text in told)]), x=0.01, ha="left",
-                 fontsize=STYLE["axes.titlesize"], parse_math=False)  # fmt: skip
     return fig
 
 

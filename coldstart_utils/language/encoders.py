@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -25,6 +25,21 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 POOLINGS = ("mean", "cls", "max")
 MODEL_FILES = (".safetensors", ".bin", ".json", ".txt", ".model")  # weights, configuration, vocabulary
 log = logging.getLogger("coldstart")
+
+
+class Reads(Protocol):
+    """What turns texts into vectors, and says how many tokens of a text it reads."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Return the most tokens of a text that are read."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """Return what cuts a text into tokens, as in `transformers`."""
+
+    def encode(self, texts: Sequence[str], /) -> Array:
+        """Return one vector a text [n, d]."""
 
 
 def model_path(name: str) -> str:
@@ -72,6 +87,8 @@ class TextEncoder:
     cannot be loaded or `pooling` or `backend` is unknown.
     """
 
+    threads = 0  # of onnxruntime; 0: as many as there are cores
+
     def __init__(
         self,
         name: str | Path = DEFAULT_MODEL,
@@ -89,7 +106,8 @@ class TextEncoder:
         # Two tokens are the marks of beginning and end.
         if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 3:
             raise ColdstartError(f"max_tokens: expected a whole number of 3 or more, got {max_tokens!r}")
-        self.name, self.pooling, self.normalize, self.max_tokens = str(name), pooling, normalize, max_tokens
+        self.name, self.pooling, self.normalize = str(name), pooling, normalize
+        self.max_tokens: int = max_tokens
         self.backend, self.cache = backend, cache
         self.path = model_path(self.name)
 
@@ -155,16 +173,21 @@ class TextEncoder:
             self._tell([key + b"cut" in were_cut or text in self._long for key, text in zip(keys, texts)])
             return np.stack([found[key] for key in keys])
 
-    def _check_length(self) -> None:
+    @cached_property
+    def _positions(self) -> int | None:
+        """The most tokens that the model can read, None if there is no such number."""
         from transformers import AutoConfig
 
         config = _load(AutoConfig, self.name, self.path)
         most = getattr(config, "max_position_embeddings", None)
         if most is None or config.model_type in ("t5", "xlnet"):
-            return
+            return None
         # RoBERTa and its kin count positions from the one after that of padding.
-        most -= config.pad_token_id + 1 if "roberta" in config.model_type else 0
-        if self.max_tokens > most:
+        return int(most) - (config.pad_token_id + 1 if "roberta" in config.model_type else 0)
+
+    def _check_length(self) -> None:
+        most = self._positions
+        if most is not None and self.max_tokens > most:
             raise ColdstartError(f"max_tokens: {self.name} reads at most {most} tokens, got {self.max_tokens}")
 
     def _encoded(self, texts: list[str], batch_size: int) -> Iterator[tuple[Array, Array]]:
@@ -208,7 +231,9 @@ class TextEncoder:
 
 
 class _Quiet(TextEncoder):
-    """An encoder that does not say that a text was cut: whoever shows the answer says that."""
+    """An encoder for one text at a time: on one thread, and silent about a text that was cut, which its caller says."""
+
+    threads = 1
 
     def _tell(self, cut: list[bool]) -> None:
         return
@@ -217,7 +242,7 @@ class _Quiet(TextEncoder):
 def quick(encoder: TextEncoder) -> TextEncoder:
     """Return an encoder of the same vectors for single texts: onnxruntime where it is installed, nothing kept on disk.
 
-    It does not say aloud that a text was cut.
+    It runs on one thread and does not say aloud that a text was cut.
     """
     backend = "onnx" if all(map(importlib.util.find_spec, ("onnxruntime", "onnxscript"))) else encoder.backend
     settings = {name: getattr(encoder, name) for name in ("pooling", "normalize", "max_tokens")}
@@ -252,13 +277,13 @@ def _onnx_forward(encoder: TextEncoder) -> Callable[[dict[str, Array]], Array]:
     path = cache_dir() / f"{encoder._fingerprint[:16]}.onnx"
     if not path.is_file():
         export_onnx(encoder.model, path)
-    return onnx_forward(path, encoder.pooling)
+    return onnx_forward(path, encoder.pooling, threads=encoder.threads)
 
 
-def onnx_forward(path: Path, pooling: str) -> Callable[[dict[str, Array]], Array]:
+def onnx_forward(path: Path, pooling: str, *, threads: int = 0) -> Callable[[dict[str, Array]], Array]:
     """Return the function batch → pooled vectors [n, d] that runs the graph at `path` in onnxruntime.
 
-    Raises ColdstartError without the extra `[onnx]`.
+    `threads` 0 are as many as there are cores. Raises ColdstartError without the extra `[onnx]`.
     """
     try:
         import onnxruntime
@@ -266,6 +291,7 @@ def onnx_forward(path: Path, pooling: str) -> Callable[[dict[str, Array]], Array
         raise ColdstartError("backend 'onnx' needs the extra: pip install 'coldstart-utils[onnx]'") from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def forward(batch: dict[str, Array]) -> Array:

@@ -13,7 +13,7 @@ from ..catalogue.dataset import Dataset
 from ..catalogue.features import as_text, item_texts
 from ..catalogue.movielens import GENERATED, clean_title
 from ..models.scores import learnt_weights, mixture, reciprocal_ranks, top_k
-from .encoders import TextEncoder
+from .encoders import Reads, TextEncoder
 from .search import WordIndex, centred, fed_back, nearest, spoken
 
 Array = np.ndarray
@@ -61,7 +61,7 @@ class Engine:
     words: WordIndex
     vectors: Mapping[str, Array]
     usual: Array
-    encoder: TextEncoder
+    encoder: Reads
 
     def parts(self, questions: Sequence[str], usual: Array | None = None) -> dict[str, Array]:
         """Return the scores [questions, items] by words and by each field's meaning; `usual` may be one a question."""

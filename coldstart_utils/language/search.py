@@ -14,7 +14,7 @@ import numpy as np
 from ..ground import ColdstartError
 from ..models.content import unit_rows
 from ..models.scores import top_k
-from .encoders import TextEncoder
+from .encoders import Reads, TextEncoder
 from .facts import words
 
 Array = np.ndarray
@@ -23,6 +23,12 @@ Array = np.ndarray
 # any size, but it misses one or two of a hundred, and to build it costs as much as some thousand exact answers.
 EXACT_UP_TO = 30_000
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+REMARKS = {
+    "cut": "The language model reads the first {read} of {tokens} tokens.",
+    "stop words": "Only words such as 'the' and 'of': BM25 has nothing to go by.",
+    "no word": "No word of the question stands in any text: BM25 has nothing to go by.",
+    "script": "The language model was trained on English; of other scripts it knows little.",
+}
 TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 
 
@@ -48,20 +54,25 @@ def sentences_of(question: str, *, least: int = 3) -> list[str]:
     return [part for part in parts if len(words(part)) >= least] or [question]
 
 
-def remarks(question: str, index: WordIndex, encoder: TextEncoder) -> list[str]:
-    """Return in sentences what a reader should know before they trust the answer to a question: what was not read."""
-    stems, told = index.stems([question])[0], []
+def remarked(question: str, index: WordIndex, encoder: Reads) -> dict[str, dict[str, int]]:
+    """Return which of the REMARKS hold for a question, with the numbers in them."""
+    stems, found = index.stems([question])[0], {}
     tokens = len(encoder.tokenizer(question, truncation=False, verbose=False)["input_ids"])
     if tokens > encoder.max_tokens:
-        told.append(f"The language model reads the first {encoder.max_tokens} of {tokens} tokens.")
+        found["cut"] = {"read": encoder.max_tokens, "tokens": tokens}
     if not stems:
-        told.append("Only words such as 'the' and 'of': BM25 has nothing to go by.")
+        found["stop words"] = {}
     elif not index.vocabulary.keys() & set(stems):
-        told.append("No word of the question stands in any text: BM25 has nothing to go by.")
+        found["no word"] = {}
     letters = [letter for letter in question if letter.isalpha()]
     if sum(letter.isascii() for letter in letters) < 0.5 * len(letters):
-        told.append("The language model was trained on English; of other scripts it knows little.")
-    return told
+        found["script"] = {}
+    return found
+
+
+def remarks(question: str, index: WordIndex, encoder: Reads) -> list[str]:
+    """Return in sentences what a reader should know before they trust the answer to a question: what was not read."""
+    return [REMARKS[key].format(**numbers) for key, numbers in remarked(question, index, encoder).items()]
 
 
 # --- Words -----------------------------------------------------------------------------------------------------------
@@ -142,13 +153,16 @@ class WordIndex:
 
         Words of one stem are one word here, as they were typed first.
         """
+        added = {word: float(scores[text]) for word, scores in self.added(question).items()}
+        return dict(sorted(((word, worth) for word, worth in added.items() if worth > 0), key=lambda pair: -pair[1]))
+
+    def added(self, question: str) -> dict[str, Array]:
+        """Return what each word of the question that stands in a text adds to the scores [texts]; see `matched`."""
         typed: dict[str, str] = {}
         for word in words(question):
             for stem in self.stems([word])[0]:
                 typed.setdefault(stem, word)
-        known = [stem for stem in typed if stem in self.vocabulary]
-        added = {typed[stem]: float(self._bm25.get_scores([stem])[text]) for stem in known}
-        return dict(sorted(((word, worth) for word, worth in added.items() if worth > 0), key=lambda pair: -pair[1]))
+        return {typed[stem]: self._bm25.get_scores([stem]) for stem in typed if stem in self.vocabulary}
 
 
 # --- Vectors ---------------------------------------------------------------------------------------------------------

@@ -114,12 +114,11 @@ def mmr(scores: Array, alike: Array, k: int, diversity: float) -> Array:
     pool = metrics.top_k(scores, min(3 * k, int(np.isfinite(scores).sum(axis=1).min())))
     rows, worth = np.arange(len(pool)), np.take_along_axis(scores, pool, 1)
     worth = (1 - diversity) * (worth - worth[:, -1:]) / np.maximum(worth[:, :1] - worth[:, -1:], 1e-12)
-    between = alike[pool[:, :, None], pool[:, None]]
     nearest, chosen = np.zeros(pool.shape), []
     for _ in range(min(k, pool.shape[1])):
         chosen.append(best := np.argmax(worth - diversity * nearest, axis=1))
         worth[rows, best] = -np.inf
-        nearest = np.maximum(nearest, between[rows, best])
+        nearest = np.maximum(nearest, alike[pool[rows, best][:, None], pool])
     return np.take_along_axis(pool, np.stack(chosen, axis=1), axis=1)
 
 

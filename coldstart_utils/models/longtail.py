@@ -79,7 +79,8 @@ def reranked(split: Split, scores: Array, places: int, k: int, *, each: bool) ->
 
 
 def _best(scores: Array, k: int) -> Array:
-    top = -np.sort(np.partition(-scores, min(k, scores.shape[1]) - 1, axis=1)[:, :k], axis=1)
+    last = max(scores.shape[1] - k, 0)
+    top = np.sort(np.partition(scores, last, axis=1)[:, last:], axis=1)[:, ::-1]
     return np.pad(top, ((0, 0), (0, k - top.shape[1])), constant_values=-np.inf)
 
 

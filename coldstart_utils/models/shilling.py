@@ -76,7 +76,7 @@ def fake_profiles(split: Split, n: int, *, filler: int = 30, seed: int = 0) -> s
     return sparse.csr_matrix((np.ones(len(columns)), (places, columns)), (n, split.train.shape[1]))
 
 
-def pushed(newcomers: Newcomers, items: Sequence[int], counts: Sequence[int], *, seed: int = 0) -> pd.DataFrame:
+def pushed(newcomers: Newcomers, items: Sequence[int] | Array, counts: Sequence[int], *, seed: int = 0) -> pd.DataFrame:
     """Return the exposure of each item after as many fake yes: columns item, dial (fakes), exposure.
 
     Fake profiles get their factors as real ones do, from the known items that they chose (`als.fold_in`).

@@ -64,7 +64,7 @@ def _poles(place: Array, counts: Array, tokens: list[str], has: Array) -> tuple[
     place, has = place[counts > counts.mean()], has[counts > counts.mean()]
     often = np.flatnonzero(has.sum(axis=0) >= MANY)
     lift = {tokens[t]: _lift(place, has[:, t] > 0) for t in often}
-    order = sorted(lift, key=lift.get)
+    order = sorted(lift, key=lambda token: lift[token])
     low = [token for token in order if lift[token] < 0][:2]
     high = [token for token in reversed(order) if lift[token] > 0][:2]
     return Pole(", ".join(low)), Pole(", ".join(high))

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import ipywidgets as widgets
 import numpy as np
 
 from .labels import say
 from .view import box, classed, sentence
-from .world import World
+
+Array = np.ndarray
 
 OFFERED = 6
 
 
-def matches(world: World, text: str, n: int = OFFERED) -> tuple[list[str], int]:
+class Named(Protocol):
+    """What has items: their names, and how often each was chosen [items]."""
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the items."""
+
+    @property
+    def counts(self) -> Array:
+        """Return how often each was chosen [items]."""
+
+
+def matches(world: Named, text: str, n: int = OFFERED) -> tuple[list[str], int]:
     """Return up to n names that hold `text`, and how many do.
 
     Names that begin with it come first, then names with a word that does, those that more people chose first.
@@ -33,7 +47,7 @@ class Finder(widgets.VBox):
     `actions` maps the key of a label to what is done with the name; the first is also done by the name itself.
     """
 
-    def __init__(self, world: World, label: str, actions: dict[str, Callable[[str], None]]) -> None:
+    def __init__(self, world: Named, label: str, actions: dict[str, Callable[[str], None]]) -> None:
         self.world, self.label_key, self.actions, self.language = world, label, actions, "en"
         self.box = classed(widgets.Text(placeholder="Fargo"), "cs-field")
         self.note = classed(widgets.HTML(), "cs-note")

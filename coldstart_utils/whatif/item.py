@@ -14,7 +14,7 @@ from ..measure import metrics
 from ..models.content import unit_rows
 from .belief import ITEM, Belief, arrived
 from .reading import features_of, texts_of_new
-from .state import LONGEST, ItemState, completed
+from .state import ItemState, completed
 from .world import FOLDS, World
 
 Array = np.ndarray
@@ -93,7 +93,7 @@ def words(world: World, state: ItemState) -> pd.DataFrame:
     found = [
         (field, word.start(), word[0])
         for field in ("title", "description")
-        for word in re.finditer(WORD, getattr(state, field)[:LONGEST])
+        for word in re.finditer(WORD, state.read(field))
     ][:WORDS]
     belief = _judge(world, state)
     features, _ = _read(world, [state, *(_without(state, *place) for place in found)])
@@ -171,16 +171,16 @@ def _read(world: World, states: Sequence[ItemState]) -> tuple[Array, Array]:
     items, texts = texts_of_new(world.dataset, [_as_row(world, state) for state in states])
     if not world.body:
         # Nothing in the catalogue is a description: it follows what else is said.
-        texts[0] = [f"{text} {state.description[:LONGEST]}".strip() for text, state in zip(texts[0], states)]
+        texts[0] = [f"{text} {state.read('description')}".strip() for text, state in zip(texts[0], states)]
     vectors = world.reader.encode([text for part in texts for text in part]).reshape(len(texts), len(states), -1)
-    return features_of(world.vocabulary, items, vectors), vectors[0]
+    return features_of(world.vocabulary, items, list(vectors)), vectors[0]
 
 
 def _as_row(world: World, state: ItemState) -> Mapping[str, Any]:
     """Return an item in the columns of the catalogue."""
     items = world.dataset.items
     row = items.iloc[world.row[state.film]].to_dict() if state.film else dict.fromkeys(items, "")
-    said = {"title": state.title[:LONGEST], "year": state.year, "genres": " ".join(state.genres)}
+    said = {"title": state.read("title"), "year": state.year, "genres": " ".join(state.genres or ())}
     if world.body:
-        said[world.body] = state.description[:LONGEST]
+        said[world.body] = state.read("description")
     return row | {column: text for column, text in said.items() if column in row}

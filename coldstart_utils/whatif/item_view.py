@@ -62,7 +62,8 @@ class Map:
         self.near.on_element_click(lambda _, event: chosen(str(self.near.names[event["data"]["index"]])))
         self.figure = bq.Figure(
             marks=[self.dots, self.ellipse, self.path, self.near, self.start, self.end, self.near_names, self.poles],
-            fig_margin={"top": 8, "bottom": 8, "left": 8, "right": 8}, animation_duration=220, padding_x=0, padding_y=0,
+            fig_margin={"top": 8, "bottom": 8, "left": 8, "right": 8},
+            animation_duration=220, padding_x=0, padding_y=0, display_toolbar=False,
             background_style={"fill": "transparent"}, layout={"width": "100%", "height": "480px"},
         )  # fmt: skip
         classed(self.figure, "cs-map")
@@ -109,7 +110,8 @@ class Map:
         with self.poles.hold_sync():
             self.poles.text = [mark.format(end) if end else "" for mark, end in zip(marks, ends)]
             self.poles.x = [left + inset_x, right - inset_x, (left + right) / 2, (left + right) / 2]
-            self.poles.y = [low + inset_y * 1.2, low + inset_y * 1.2, low + inset_y * 1.2, high - inset_y]
+            # The lower end of the second axis has a line of its own: side by side they meet where the map is narrow.
+            self.poles.y = [low + inset_y * 3, low + inset_y * 3, low + inset_y * 0.8, high - inset_y]
 
 
 def ellipse(at: pd.Series) -> Array:
@@ -133,20 +135,22 @@ def _short(name: str, longest: int = 28) -> str:
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
-class ItemView(View):
+class ItemView(View[ItemState, NewItem]):
     """The panel of a new item."""
+
+    world: World
 
     kind = "item"
 
     def build(self) -> list[widgets.Widget]:
         """Make the widgets: what is known at the left, the map in the middle, the audience at the right."""
-        self.finder = Finder(self.world, "film", {"film": self.play})
-        self.map = Map(self.world, lambda name: self.guarded(lambda: self.play(name)))
+        self.finder = Finder(self.world, "film", {"film": self.telling(self.play)})
+        self.map = Map(self.world, self.telling(self.play))
         self.status, self.keys_of_map, self.audience, self.shown, self.text = (widgets.HTML() for _ in range(5))
         self.marked: ItemState | None = None
         classed(self.status, "cs-status")
         self.revealed = classed(widgets.ToggleButton(), "cs-button", "cs-reveal")
-        self.revealed.observe(lambda _: self.guarded(lambda: self.show_audience(self.result)), names="value")
+        self.revealed.observe(lambda _: self.guarded(self.show_audience), names="value")
         controls = box([self.finder, *self._written(), *self._marking()], "cs-card", "cs-controls")
         self.stage = box([self.status, self.keys_of_map, self.map.figure, self._arriving()], "cs-card", "cs-stage")
         audience = box([self.audience, self.revealed, self.shown], "cs-card", "cs-side")
@@ -213,7 +217,7 @@ class ItemView(View):
         self.player.layout.visibility = "visible" if most else "hidden"
         super().show_controls()
         for name, chip in self.genres.items():
-            chip.value = name in self.state.genres
+            chip.value = name in (self.state.genres or ())
 
     def compute(self) -> NewItem:
         """Return what is predicted."""
@@ -222,16 +226,18 @@ class ItemView(View):
     def show(self, result: NewItem) -> None:
         """Move the map, fill the audience, and show the text without marks that are no longer its own."""
         self.map.show(result)
-        self.show_audience(result)
+        self.show_audience()
         said = self.say("plays new", film=self.state.film, k=result.k, of=result.of) if result.of else self.say("typed")
-        if len(self.state.title) > LONGEST or len(self.state.description) > LONGEST:
+        if max(len(self.state.title or ""), len(self.state.description or "")) > LONGEST:
             said += " " + self.say("cut", n=LONGEST)
         self.status.value = sentence(said)
         if self.marked != replace(self.state, k=0):
             self.text.value = ""
 
-    def show_audience(self, result: NewItem) -> None:
+    def show_audience(self) -> None:
         """Fill the bars, and once revealed the truth."""
+        if (result := self.result) is None:
+            return
         reveal = self.revealed.value and result.of > 0
         self.revealed.layout.display = "" if result.of else "none"
         self.revealed.description = self.say("hide" if self.revealed.value else "reveal")

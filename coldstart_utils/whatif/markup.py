@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,8 @@ import pandas as pd
 from .item import NewItem
 from .labels import reason
 from .policy import PolicyResult
-from .state import LONGEST, ItemState
+from .search import Answers
+from .state import ItemState
 from .user import NewUser
 
 Say = Callable[..., str]
@@ -54,7 +56,7 @@ def audience_html(result: NewItem, reveal: bool, say: Say) -> str:
     return f'{named}{"".join(parts)}<p class="cs-verdict">{verdict}</p>'
 
 
-def _audience_row(row: Mapping[str, object], top: float, reveal: bool, say: Say) -> str:
+def _audience_row(row: Mapping[Hashable, Any], top: float, reveal: bool, say: Say) -> str:
     said = f"{row['group']}: {say('predicted')} {row['predicted']:.1%}, {say('all choices')} {row['all']:.1%}"
     marks = f'<i class="cs-bar" style="width:{percent(row["predicted"] / top)}"></i>'
     marks += f'<i class="cs-tick" style="left:{percent(row["all"] / top)}"></i>'
@@ -81,7 +83,7 @@ def shown_html(result: NewItem, reveal: bool, say: Say) -> str:
 def marked_html(state: ItemState, carried: pd.DataFrame, say: Say) -> str:
     """Return title and description with the words marked that carry the prediction, the darker the more."""
     most = max(float(carried["share"].max()), 1e-9) if len(carried) else 1.0
-    parts = [_marked(getattr(state, name)[:LONGEST], carried[carried["field"] == name], most)
+    parts = [_marked(state.read(name), carried[carried["field"] == name], most)
              for name in ("title", "description")]  # fmt: skip
     text = "<br>".join(part for part in parts if part)
     return f"<h4>{escaped(say('words'))}</h4><p>{text}</p>" if text else ""
@@ -115,12 +117,18 @@ def list_html(result: NewUser, before: Mapping[str, int] | None, say: Say, langu
     liked = set(result.answers.columns[: result.liked])
     rows = []
     for row, entry in enumerate(result.entries.itertuples()):
-        why = escaped(reason(entry.reason, entry.by, liked=entry.by in liked, language=language))
+        why = _why(reason(entry.reason, entry.by, liked=entry.by in liked, language=language), say("lead"))
         stack = _stack([(style, name, float(part[row])) for style, name, part in parts], low, scale)
         film = f'<span class="cs-film" title="{escaped(entry.film)}">{escaped(entry.film)}</span>'
-        place = f"<b>{row + 1}</b>{_arrow(row, (before or {}).get(entry.film), before is not None, say)}"
+        place = f"{_arrow(row, (before or {}).get(entry.film), before is not None, say)}<b>{row + 1}</b>"
         rows.append(f'<li>{place}{film}<span class="cs-stack">{stack}<span class="cs-why">{why}</span></span></li>')
     return f'{named}<ol class="cs-list">{"".join(rows)}</ol>'
+
+
+def _why(said: str, lead: str) -> str:
+    """Return a reason, whose first words 'lifted most by' are left out where there is little room."""
+    rest = said.removeprefix(lead)
+    return f'<span class="cs-long">{escaped(lead)}</span>{escaped(rest)}' if rest != said else escaped(said)
 
 
 def _parts(result: NewUser, say: Say) -> list[tuple[str, str, np.ndarray]]:
@@ -158,6 +166,48 @@ def _arrow(row: int, before: int | None, any_before: bool, say: Say) -> str:
     return f'<em class="cs-{"up" if moved > 0 else "down"}">{"▲" if moved > 0 else "▼"}{abs(moved)}</em>'
 
 
+# --- A question
+
+ORIGINS = {"by words": "cs-from-words", "by meaning": "cs-from-meaning"}
+
+
+def origins_html(result: Answers, say: Say) -> str:
+    """Return what the marks beside the names mean: which other list an item is in as well."""
+    keys = [(style, say(f"also {name}")) for name, style in ORIGINS.items()]
+    return legend([*keys, ("cs-shared", say("shared words"))]) if len(result.lists) else ""
+
+
+def answers_html(result: Answers, film: str, person: str, say: Say) -> str:
+    """Return the lists side by side: place, name, words in common, marks of other lists; the film that is meant stands
+    out, and its place is above each list.
+    """
+    names = ["by words", "by meaning", "by both", *(["by both, for this person"] if person else [])]
+    within = {name: set(result.lists["item"][result.lists["list"] == name]) for name in ORIGINS}
+    columns = []
+    for name in names if result.question else []:
+        rows = result.lists[result.lists["list"] == name]
+        head = f"<h3>{escaped(say(f'list {name}'))}</h3><p>{escaped(say(f'how {name}'))}</p>"
+        head += f'<p class="cs-place">{escaped(_meant(result.meant.get(name), film, say))}</p>' if film else ""
+        items = "".join(_answer(row, film, within, say) for row in rows.to_dict("records"))
+        items = f'<ol class="cs-answers">{items}</ol>' if items else f"<p>{escaped(say('no word shared'))}</p>"
+        columns.append(f'<section class="cs-answer">{head}{items}</section>')
+    return f'<div class="cs-four">{"".join(columns)}</div>'
+
+
+def _meant(place: int | None, film: str, say: Say) -> str:
+    return say("place of", film=film, place=place) if place else say("no place of", film=film)
+
+
+def _answer(row: Mapping[Hashable, Any], film: str, within: Mapping[str, set[int]], say: Say) -> str:
+    others = [name for name in ORIGINS if name != row["list"] and row["item"] in within[name]]
+    marks = "".join(f'<i class="{ORIGINS[name]}" title="{escaped(say(f"also {name}"))}"></i>' for name in others)
+    shared = "".join(f"<mark>{escaped(word)}</mark>" for word in row["words"].split(", ") if word)
+    style = ' class="cs-is-meant"' if row["name"] == film else ""
+    name = f'<span class="cs-film" title="{escaped(row["name"])}">{escaped(row["name"])}</span>'
+    shared = f"<small>{shared or escaped(say('no word'))}</small>"
+    return f'<li{style}><b>{row["place"]}</b>{name}<span class="cs-marks">{marks}</span>{shared}</li>'
+
+
 # --- A policy
 
 
@@ -183,11 +233,15 @@ def changes_html(result: PolicyResult, names: tuple[str, str], say: Say) -> str:
         return f"<p>{escaped(say('nothing changes'))}</p>"
     most = max(int(result.changes[["A", "B"]].max().max()), 1)
     # What is not pinned is played by the dials as they stand, which have a mark of their own.
-    styles = tuple(f"cs-dot-{name if name in 'AB' else 'now'}" for name in names)
+    styles = _dot(names[0]), _dot(names[1])
     parts = [
         _hands(say(key), rows, most, names, styles) for key, rows in (("gain", gained), ("lose", lost)) if len(rows)
     ]
     return f'<p>{escaped(told)}</p>{legend([*zip(styles, names)])}<div class="cs-hands">{"".join(parts)}</div>'
+
+
+def _dot(name: str) -> str:
+    return f"cs-dot-{name if name in 'AB' else 'now'}"
 
 
 def _hands(title: str, rows: pd.DataFrame, most: int, names: tuple[str, str], styles: tuple[str, str]) -> str:

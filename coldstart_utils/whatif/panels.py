@@ -16,28 +16,45 @@ from ..ground import ColdstartError, package_file
 from ..palette import png, shown_width
 from . import stills
 from .bench import Dials
+from .desk import Desk
 from .item_view import ItemView
 from .labels import say
 from .policy_view import PolicyView
-from .state import KINDS, ItemState, PolicyState, State, UserState, completed, read_state, written
+from .search_view import QuestionView
+from .state import KINDS, ItemState, PolicyState, QuestionState, State, UserState, completed, read_state, written
 from .user_view import UserView
 from .view import View, box, classed, sentence, told
 from .world import World
 
-# A panel for a question, once there is search, is one more line here and in `state.KINDS`.
-VIEWS: dict[str, type[View]] = {"item": ItemView, "user": UserView, "policy": PolicyView}
+VIEWS: dict[str, Callable[[World, Any, str], View[Any, Any]]] = {
+    "item": ItemView,
+    "user": UserView,
+    "policy": PolicyView,
+    "question": lambda world, state, language: QuestionView(world.desk, state, language),
+}
 OPENS_WITH = "Fargo (1996)"
 
 
 def opening(world: World) -> dict[str, State]:
-    """Return the state in which each panel opens: a real film that plays new, nobody, a policy beside the plain one."""
+    """Return the state in which each panel opens, if the catalogue has a use for it: a real film that plays new,
+    nobody, a policy beside the plain one, a question with the film that it means.
+    """
     film = OPENS_WITH if OPENS_WITH in world.row else world.names[int(world.counts.argmax())]
     states: dict[str, State] = {"item": completed(world, ItemState(film)), "user": UserState()}
-    return states | ({"policy": PolicyState(reserve=4, A=Dials())} if world.bench else {})
+    if world.bench:
+        states["policy"] = PolicyState(reserve=4, A=Dials())
+    if world.desk:
+        states["question"] = first_question(world.desk)
+    return states
+
+
+def first_question(desk: Desk) -> QuestionState:
+    """Return the first example of a desk, asked by the first of its people, with the film that it means."""
+    return QuestionState(desk.examples[0], next(iter(desk.people), ""), desk.meant)
 
 
 class Panels(widgets.VBox):
-    """The panels of `world` under tabs: a new item, a new user, a policy.
+    """The panels of `world` under tabs: a new item, a new user, a policy, a question.
 
     They start in the state that the JSON `scene` describes; one that cannot be read is told in a sentence above them.
     A panel is made when it is first looked at. Where no kernel listens a picture and a line of text stand in their
@@ -49,14 +66,13 @@ class Panels(widgets.VBox):
     ) -> None:
         self.world, self.address = world, address
         states, fault = read_scene(world, scene)
-        self.states = opening(world) | {
-            kind: state for kind, state in states.items() if kind != "policy" or world.bench
-        }
-        self.views: dict[str, View] = {}
+        self.states = opening(world)
+        self.states |= {kind: state for kind, state in states.items() if kind in self.states}
+        self.views: dict[str, View[Any, Any]] = {}
         self.labelling = False
         self.fault = classed(widgets.HTML(sentence(fault or world.notes, alert=bool(fault))), "cs-fault")
         self.stage = box([], "cs-holder")
-        super().__init__([self._style(), self._head(), self.fault, self.stage, self._foot()])
+        super().__init__([style(), self._head(), self.fault, self.stage, self._foot()])
         classed(self, "cs-root")
         self.kind = next((kind for kind in states if kind in self.states), "item")
         self.language.value = language
@@ -65,19 +81,16 @@ class Panels(widgets.VBox):
         self.look(self.kind)
         self.label()
 
-    def _style(self) -> widgets.HTML:
-        return widgets.HTML(f"<style>{package_file('panels.css').read_text(encoding='utf-8')}</style>")
-
     def _head(self) -> widgets.Box:
         language = "en"
         self.tabs = classed(widgets.ToggleButtons(options=[(say(k, language), k) for k in self.states]), "cs-tabs")
         self.undo, self.reset = (classed(widgets.Button(), "cs-button") for _ in range(2))
         self.language = classed(widgets.ToggleButtons(options=[("English", "en"), ("中文", "zh")]), "cs-switch")
         self.dark, self.large = (classed(widgets.ToggleButton(), "cs-button") for _ in range(2))
-        self.tabs.observe(lambda change: self.look(change["new"]), names="value")
-        self.undo.on_click(lambda _: self.shown.undo())
-        self.reset.on_click(lambda _: self.shown.reset())
-        self.language.observe(lambda _: self.speak(), names="value")
+        self.tabs.observe(lambda change: self.guarded(lambda: self.look(change["new"])), names="value")
+        self.undo.on_click(lambda _: self.guarded(self.shown.undo))
+        self.reset.on_click(lambda _: self.guarded(self.shown.reset))
+        self.language.observe(lambda _: self.guarded(self.speak), names="value")
         self.dark.observe(lambda change: _toggle(self, "cs-dark", change["new"]), names="value")
         self.large.observe(lambda change: _toggle(self, "cs-large", change["new"]), names="value")
         self.open_scene = classed(widgets.ToggleButton(), "cs-button")
@@ -88,12 +101,12 @@ class Panels(widgets.VBox):
     def _foot(self) -> widgets.Box:
         self.scene, self.link = classed(widgets.Textarea(rows=2), "cs-field"), widgets.HTML()
         self.read, self.write = (classed(widgets.Button(), "cs-button") for _ in range(2))
-        self.read.on_click(lambda _: self.take(self.scene.value))
+        self.read.on_click(lambda _: self.guarded(lambda: self.take(self.scene.value)))
         self.write.on_click(lambda _: setattr(self.scene, "value", self.written()))
         return box([self.scene, box([self.read, self.write, self.link], "cs-chips")], "cs-foot")
 
     @property
-    def shown(self) -> View:
+    def shown(self) -> View[Any, Any]:
         """Return the panel in front."""
         return self.views[self.kind]
 
@@ -107,6 +120,13 @@ class Panels(widgets.VBox):
             self.views[kind].changed = self.tell_address
         self.stage.children = [self.views[kind]]
         self.tell_address()
+
+    def guarded(self, act: Callable[[], None]) -> None:
+        """Do `act`; whatever goes wrong in a callback is told, for it would vanish."""
+        try:
+            act()
+        except Exception as error:
+            self.fault.value = sentence(told(error), alert=True)
 
     def label(self) -> None:
         """Name everything around the panels."""
@@ -159,7 +179,8 @@ class Panels(widgets.VBox):
             self.tabs.value = next((kind for kind in states if kind in self.states), self.kind)
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        picture = png(stills.picture(self.world, self.shown.result, language=self.language.value))
+        language = self.language.value
+        picture = png(stills.picture(self.world, self.shown.result or self.shown.compute(), language=language))
         caption = say("caption", self.language.value)
         return _still(super()._repr_mimebundle_(**options), picture, caption, shown_width(picture))
 
@@ -178,6 +199,11 @@ def read_scene(world: World, text: str) -> tuple[dict[str, State], str]:
         return {}, "scene: expected JSON, found brackets within brackets without end"
     except ColdstartError as error:
         return {}, str(error)
+
+
+def style() -> widgets.HTML:
+    """Return the style sheet as a widget."""
+    return widgets.HTML(f"<style>{package_file('panels.css').read_text(encoding='utf-8')}</style>")
 
 
 def _toggle(widget: widgets.DOMWidget, name: str, on: bool) -> None:
@@ -237,3 +263,9 @@ class Pictured(widgets.VBox):
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return _still(super()._repr_mimebundle_(**options), self._picture, self._caption, shown_width(self._picture))
+
+
+def asking(desk: Desk, state: QuestionState, *, caption: str) -> Pictured:
+    """Return the panel of a question alone, without the world that the others need."""
+    view = QuestionView(desk, state, "en")
+    return classed(Pictured([style(), view], stills.answers(view.result or view.compute()), caption=caption), "cs-root")

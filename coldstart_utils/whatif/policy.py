@@ -49,10 +49,11 @@ def policy(world: World, state: PolicyState) -> PolicyResult:
     if world.bench is None:
         raise ColdstartError(world.notes)
     state = completed(world, state)
-    set_ = {"now": state.dials(), "A": state.A, "B": state.B}
-    found = {name: played(world.bench, dials) for name, dials in set_.items() if dials}
+    pinned = {"now": state.dials(), "A": state.A, "B": state.B}
+    dials = {name: own for name, own in pinned.items() if own}
+    found = {name: played(world.bench, own) for name, own in dials.items()}
     a, b = (found.get(name, found["now"]) for name in "AB")
-    points = [{"policy": name} | asdict(set_[name]) | own.measures for name, own in found.items()]
+    points = [{"policy": name} | asdict(dials[name]) | own.measures for name, own in found.items()]
     return PolicyResult(pd.DataFrame(points), _changes(world, world.bench, a, b), _difference(a, b))
 
 

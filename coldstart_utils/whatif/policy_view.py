@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import bqplot as bq
 import ipywidgets as widgets
@@ -49,7 +50,7 @@ class Plane:
         self.figure = bq.Figure(
             marks=[self.grid, self.line, self.front, *reversed(self.marks.values())], axes=[self.x, self.y],
             fig_margin={"top": 12, "bottom": 44, "left": 68, "right": 14},
-            animation_duration=150, padding_x=0, padding_y=0,
+            animation_duration=150, padding_x=0, padding_y=0, display_toolbar=False,
             background_style={"fill": "transparent"}, layout={"width": "100%", "height": "460px"},
         )  # fmt: skip
         classed(self.figure, "cs-plane")
@@ -95,20 +96,22 @@ class Plane:
         self.front.names = [named(row) for _, row in self.world.front.iterrows()]
 
 
-class PolicyView(View):
+class PolicyView(View[PolicyState, PolicyResult]):
     """The panel of a policy."""
+
+    world: World
 
     kind = "policy"
 
     def build(self) -> list[widgets.Widget]:
         """Make the widgets: dials at the left, the plane in the middle, what changes at the right."""
-        self.plane = Plane(self.world, lambda places: self.guarded(lambda: self.drag(places)))
+        self.plane = Plane(self.world, self.telling(self.drag))
         self.status, self.keys_of_plane, self.places, self.changes = (widgets.HTML() for _ in range(4))
         classed(self.status, "cs-status")
         most = int(self.world.front["reserve"].max())
         dials = [self.field("reserve", widgets.IntSlider(max=most))]
         dials += [self.field(name, widgets.FloatSlider(max=1, step=0.05)) for name in DIALS if name != "reserve"]
-        pins = [self.button(name, lambda name=name: self.pin(name), f"cs-pin-{name}") for name in "AB"]
+        pins = [self.button(name, partial(self.pin, name), f"cs-pin-{name}") for name in "AB"]
         pins.append(self.button("unpin", self.unpin))
         controls = box([*dials, box(pins, "cs-chips")], "cs-card", "cs-controls")
         middle = box([self.status, self.keys_of_plane, self.plane.figure, self.places], "cs-card", "cs-stage")
@@ -120,7 +123,8 @@ class PolicyView(View):
 
     def pin(self, name: str) -> None:
         """Pin the dials as policy A or B."""
-        self.become(replace(self.state, **{name: self.state.dials()}))
+        dials = self.state.dials()
+        self.become(replace(self.state, A=dials) if name == "A" else replace(self.state, B=dials))
 
     def unpin(self) -> None:
         """Take both pins out."""
@@ -134,7 +138,7 @@ class PolicyView(View):
         """Move the marks, and fill the tables."""
         self.plane.show(result, self.named)
         self.places.value = places_html(result, self.say)
-        names = tuple(name if getattr(self.state, name) else self.say("now") for name in "AB")
+        names = "A" if self.state.A else self.say("now"), "B" if self.state.B else self.say("now")
         self.changes.value = changes_html(result, names, self.say)
         self.status.value = sentence(self.say("place", **result.points.iloc[0].to_dict() | {"policy": self.say("now")}))
 

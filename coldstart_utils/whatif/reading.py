@@ -51,6 +51,16 @@ class Reader:
         self.known: dict[str, Array] = {}
         self.lock = Lock()
 
+    @property
+    def max_tokens(self) -> int:
+        """Return the most tokens of a text that are read."""
+        return int(self.encoder.max_tokens)
+
+    @property
+    def tokenizer(self) -> Any:
+        """Return what cuts a text into tokens."""
+        return self.encoder.tokenizer
+
     def encode(self, texts: Sequence[str]) -> Array:
         """Return one vector a text [n, d], zeros for an empty one; what was read before is not read again."""
         known = self.known
@@ -73,7 +83,7 @@ def shelf(dataset: Dataset, encoder: TextEncoder) -> Shelf:
     vocabulary = {name: _tokens(items[name]) for name in ("genres", "year") if name in items}
     centre = texts[0].mean(axis=0)
     features = features_of(vocabulary, items, texts)
-    return Shelf(_names(dataset), body, vocabulary, features, centre, unit_rows(texts[0] - centre))
+    return Shelf(names_of(dataset), body, vocabulary, features, centre, unit_rows(texts[0] - centre))
 
 
 def texts_of(dataset: Dataset) -> list[list[str]]:
@@ -107,7 +117,8 @@ def _tokens(column: pd.Series) -> list[str]:
     return sorted({token for value in column for token in as_text(value).split()})
 
 
-def _names(dataset: Dataset) -> list[str]:
+def names_of(dataset: Dataset) -> list[str]:
+    """Return a name for each item, its title and year; one that comes twice ends with its row."""
     names = [name[:70].rstrip(".") or "?" for name in item_texts(dataset, ["title", "year"])]
     twice = pd.Series(names).duplicated(keep=False)
     return [f"{name} · {row + 1}" if double else name for row, (name, double) in enumerate(zip(names, twice))]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
 from ..catalogue.features import as_text
 from ..ground import ColdstartError
 from .bench import PLACES, Dials
+from .desk import Desk
 from .world import World
 
 LONGEST = 600  # letters of a title, a description or a sentence that are read
+MOST_ASKED = 2000  # letters of a question: people tell of a film at length
 MOST: dict[str, float] = {"k": 50, "age": 120, "reserve": PLACES} | dict.fromkeys(
     ("text", "popularity", "diversity", "exploration"), 1.0
 )
@@ -30,6 +32,10 @@ class ItemState:
     genres: tuple[str, ...] | None = None
     description: str | None = None
     k: int = 0
+
+    def read(self, part: str) -> str:
+        """Return the letters of the title or the description that are read, none of what is None."""
+        return (getattr(self, part) or "")[:LONGEST]
 
 
 @dataclass(frozen=True)
@@ -58,9 +64,23 @@ class PolicyState(Dials):
         return Dials(**{field.name: getattr(self, field.name) for field in fields(Dials)})
 
 
-State = ItemState | UserState | PolicyState
-Known = TypeVar("Known", ItemState, UserState, PolicyState)
-KINDS: dict[str, type[State]] = {"item": ItemState, "user": UserState, "policy": PolicyState}
+@dataclass(frozen=True)
+class QuestionState:
+    """What is `wanted`, in a sentence, by whom of the desk's people ('': nobody), and the `film` that is meant ('': not
+    known).
+    """
+
+    wanted: str = ""
+    person: str = ""
+    film: str = ""
+
+
+State = ItemState | UserState | PolicyState | QuestionState
+Known = TypeVar("Known", bound=State)
+Asked = TypeVar("Asked", bound=QuestionState)
+KINDS: dict[str, type[State]] = {
+    "item": ItemState, "user": UserState, "policy": PolicyState, "question": QuestionState
+}  # fmt: skip
 
 
 def completed(world: World, state: Known) -> Known:
@@ -68,25 +88,33 @@ def completed(world: World, state: Known) -> Known:
 
     Raises ColdstartError for a type, a number or a name that does not fit.
     """
-    kind = next(name for name, made in KINDS.items() if isinstance(state, made))
     if isinstance(state, ItemState):
         _fits("scene, item, film", state.film, "", "film")
         _named("scene, item, film", state.film, ["", *world.row])
         state = replace(state, **{key: value for key, value in own(world, state.film).items() if _unsaid(state, key)})
-    for field in fields(state):
-        _fits(f"scene, {kind}, {field.name}", getattr(state, field.name), field.default, field.name)
-    if isinstance(state, ItemState):
+        _all_fit("item", state)
         _named("scene, item, genres", state.genres, world.vocabulary.get("genres", ()))
     elif isinstance(state, UserState):
+        _all_fit("user", state)
         _named("scene, user, liked", state.liked, world.row)
         _named("scene, user, disliked", state.disliked, world.row)
         _named("scene, user, unseen", state.unseen, world.row)
         _named("scene, user, occupation", state.occupation, ["", *world.dataset.users.get("occupation", ())])
-    else:
-        for name in ("A", "B"):
-            for field in fields(Dials) if getattr(state, name) else ():
-                value = getattr(getattr(state, name), field.name)
-                _fits(f"scene, policy, {name}, {field.name}", value, field.default, field.name)
+    elif isinstance(state, PolicyState):
+        _all_fit("policy", state)
+        for name, dials in (("A", state.A), ("B", state.B)):
+            if dials:
+                _all_fit(f"policy, {name}", dials)
+    elif world.desk:
+        return fitting(world.desk, state)
+    return state
+
+
+def fitting(desk: Desk, state: Asked) -> Asked:
+    """Return the state of a question. Raises ColdstartError for a type or a name that the desk does not have."""
+    _all_fit("question", state)
+    _named("scene, question, person", state.person, ["", *desk.people])
+    _named("scene, question, film", state.film, ["", *desk.row])
     return state
 
 
@@ -110,7 +138,8 @@ def read_state(world: World, kind: str, given: Mapping[str, Any]) -> State:
     for name in ("A", "B") if kind == "policy" else ():
         if values.get(name):
             values[name] = _dials(f"scene, policy, {name}", values[name])
-    return completed(world, KINDS[kind](**values))
+    made: Callable[..., State] = KINDS[kind]
+    return completed(world, made(**values))
 
 
 def written(world: World, state: State) -> dict[str, Any]:
@@ -142,6 +171,12 @@ def _fits(where: str, value: Any, default: Any, name: str) -> None:
         raise ColdstartError(f"{where}: expected a value like {_shown(like)}, got {str(value)[:80]}")
     if number and (not 0 <= value <= MOST[name] or (isinstance(like, int) and value != int(value))):
         raise ColdstartError(f"{where}: expected a number from 0 to {MOST[name]:.0f}, got {value}")
+
+
+def _all_fit(where: str, state: Any) -> None:
+    """Raise ColdstartError unless all parts of a state have the type of their defaults and lie within bounds."""
+    for field in fields(state):
+        _fits(f"scene, {where}, {field.name}", getattr(state, field.name), field.default, field.name)
 
 
 def _shown(like: Any) -> str:

@@ -19,6 +19,7 @@ from .atlas import Pole
 from .item import NewItem
 from .labels import reason, say
 from .policy import PolicyResult
+from .search import Answers
 from .user import PARTS, NewUser
 from .world import World
 
@@ -31,7 +32,7 @@ BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.06), 
 
 
 def picture(
-    world: World, result: NewItem | NewUser | PolicyResult, *, language: str = "en", reveal: bool = True
+    world: World, result: NewItem | NewUser | PolicyResult | Answers, *, language: str = "en", reveal: bool = True
 ) -> Figure:
     """Return the figure of what a panel found. `reveal` shows the true audience of an item beside the predicted one."""
     with rc_context({"font.family": [_family(path) for path in _fonts()], "axes.titlesize": 10.5}):
@@ -39,7 +40,37 @@ def picture(
             return _item(world, result, _spoken(language), reveal)
         if isinstance(result, NewUser):
             return _user(result, _spoken(language))
+        if isinstance(result, Answers):
+            return answers(result, _spoken(language))
         return _policy(world, result, _spoken(language))
+
+
+def answers(result: Answers, language: str = "en") -> Figure:
+    """Return the lists side by side: places and names, and below each name the words in common.
+
+    Above a list stands the place of the film that is meant, if there is one.
+    """
+    columns = dict(list(result.lists.groupby("list", sort=False)))
+    length = max((int(rows["place"].max()) for rows in columns.values()), default=1)
+    fig, axes = figure(1, max(len(columns), 1), width=11, height=0.47 * length + 1.35, squeeze=False)
+    for ax, (name, rows) in zip(axes[0], columns.items()):
+        place = result.meant.get(str(name), 0)
+        ax.set_title(say(f"list {name}", language) + (f" (#{place})" if place else ""))
+        for row in rows.itertuples():
+            _entry(ax, row.place, row.name, row.words or say("no word", language), BLUE if row.words else GREY)
+    for ax in axes[0]:
+        ax.set(xlim=(-0.08, 1), ylim=(length + 0.4, 0.4))
+        ax.axis("off")
+    heading = [_drawable(f"“{result.question}”", 110)]
+    heading += [_drawable(say(f"remark {key}", language, **numbers), 120) for key, numbers in result.unread.items()]
+    fig.suptitle("\n".join(heading), x=0.01, ha="left", fontsize=11)
+    return fig
+
+
+def _entry(ax: Axes, place: int, name: str, words: str, colour: str) -> None:
+    ax.text(-0.01, place - 0.12, f"{place}", ha="right", va="center", color=GREY, fontsize=9)
+    ax.text(0.03, place - 0.12, _drawable(name, 31), va="center", color=INK, fontsize=9.5)
+    ax.text(0.03, place + 0.27, _drawable(words, 40), va="center", color=colour, fontsize=8)
 
 
 def pole_name(pole: Pole, language: str) -> str:

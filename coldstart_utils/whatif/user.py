@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ def new_user(world: World, state: UserState) -> NewUser:
     names = [*state.liked, *state.disliked]
     rows = [world.row[name] for name in names]
     scores = _scores(world, state, rows)
-    warm = world.users.other.any(axis=1)
+    warm = np.asarray(world.users.other.any(axis=1))
     free = warm & ~np.isin(np.arange(len(warm)), rows)
     askable = free & ~np.isin(np.arange(len(warm)), [world.row[name] for name in state.unseen])
     total = scores.parts.sum(axis=1).to_numpy()
@@ -132,6 +133,7 @@ def _group(world: World, state: UserState, factor: Array) -> tuple[str, str | No
     return "taste", members.columns[np.argmax(centres @ factor)]
 
 
+@lru_cache(maxsize=128)
 def _recall(world: World, group: tuple[str, str | None]) -> tuple[pd.DataFrame, str]:
     """Return recall by k of held-out users of a group, or of all, and the name of the group or ''."""
     kind, name = group

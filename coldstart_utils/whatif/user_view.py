@@ -15,6 +15,7 @@ from .markup import list_html
 from .state import LONGEST, MOST, UserState
 from .user import NewUser, new_user
 from .view import View, box, classed, sentence
+from .world import World
 
 
 class Curve:
@@ -30,13 +31,13 @@ class Curve:
                                names=[""], display_names=False,
                                tooltip=bq.Tooltip(fields=["name"], show_labels=False))  # fmt: skip
         self.x = bq.Axis(scale=scales["x"], tick_values=list(range(len(shots))), grid_lines="none",
-                         tick_labels={str(at): str(k) for at, k in enumerate(shots)})  # fmt: skip
+                         tick_labels={str(at): str(k) for at, k in enumerate(shots)}, label_offset="2.5em")  # fmt: skip
         self.y = bq.Axis(scale=scales["y"], orientation="vertical", tick_values=np.arange(0, top, 0.1),
                          tick_format=".1f", grid_lines="solid")  # fmt: skip
         self.figure = bq.Figure(
             marks=[self.band, self.line, self.here], axes=[self.x, self.y],
-            animation_duration=220, padding_x=0, padding_y=0,
-            fig_margin={"top": 10, "bottom": 38, "left": 46, "right": 10},
+            animation_duration=220, padding_x=0, padding_y=0, display_toolbar=False,
+            fig_margin={"top": 10, "bottom": 50, "left": 34, "right": 10},
             background_style={"fill": "transparent"}, layout={"width": "100%", "height": "260px"},
         )  # fmt: skip
         classed(self.figure, "cs-curve")
@@ -54,15 +55,19 @@ class Curve:
             self.here.names = [f"{curve['mean'].iloc[here]:.3f}"]
 
 
-class UserView(View):
+class UserView(View[UserState, NewUser]):
     """The panel of a new user."""
+
+    world: World
 
     kind = "user"
 
     def build(self) -> list[widgets.Widget]:
         """Make the widgets: answers at the left, the list in the middle, the next question and recall at the right."""
         self.before: dict[str, int] | None = None
-        self.finder = Finder(self.world, "pick", {"like": self.like, "dislike": self.dislike})
+        self.finder = Finder(
+            self.world, "pick", {"like": self.telling(self.like), "dislike": self.telling(self.dislike)}
+        )
         self.chips, self.chips_name = box([], "cs-chips"), classed(widgets.HTML(), "cs-label")
         self.list, self.status, self.like_these, self.question = (widgets.HTML() for _ in range(4))
         classed(self.status, "cs-status")
@@ -95,8 +100,7 @@ class UserView(View):
 
     def asked(self) -> str:
         """Return the film of the next question, '' if none is left."""
-        ask = self.result.ask
-        return str(ask["film"].iloc[0]) if len(ask) else ""
+        return str(self.result.ask["film"].iloc[0]) if self.result and len(self.result.ask) else ""
 
     def like(self, film: str) -> None:
         """Add a film to those that are liked."""
@@ -117,11 +121,11 @@ class UserView(View):
         self.become(self._without(film))
 
     def _without(self, film: str) -> UserState:
-        kept = {
-            name: tuple(one for one in getattr(self.state, name) if one != film)
-            for name in ("liked", "disliked", "unseen")
-        }
-        return replace(self.state, **kept)
+        liked, disliked, unseen = (
+            tuple(one for one in names if one != film)
+            for names in (self.state.liked, self.state.disliked, self.state.unseen)
+        )
+        return replace(self.state, liked=liked, disliked=disliked, unseen=unseen)
 
     def step(self) -> None:
         """Note the places of the films before a new answer."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from typing import Any, Generic, TypeVar
 
 import ipywidgets as widgets
 from threadpoolctl import ThreadpoolController
@@ -14,10 +14,12 @@ from threadpoolctl import ThreadpoolController
 from ..ground import ColdstartError
 from .labels import say
 from .state import State
-from .world import World
+
+Known = TypeVar("Known", bound=State)
+Result = TypeVar("Result")
 
 # Several changes of one of these in a row are one step for undo.
-FLOWING = {"title", "year", "description", "k", "age", "sentence"}
+FLOWING = {"title", "year", "description", "k", "age", "sentence", "wanted"}
 FLOWING |= {"text", "popularity", "diversity", "exploration", "reserve"}
 
 
@@ -50,20 +52,21 @@ def box(children: Sequence[widgets.Widget], *names: str) -> widgets.Box:
     return classed(widgets.Box(list(children)), *names)
 
 
-class View(widgets.VBox):
+class View(widgets.VBox, Generic[Known, Result]):
     """One panel: `state` is all that it knows, `past` what undo goes back to, `result` what was found last.
 
-    A subclass builds its widgets in `build`, computes in `compute`, and shows in `show` and `show_controls`. A fault
-    appears as a sentence, and what was shown before stays.
+    `world` is what it stands on. A subclass builds its widgets in `build`, computes in `compute`, and shows in `show`
+    and `show_controls`. A fault appears as a sentence, and what was shown before stays.
     """
 
     kind = ""
 
-    def __init__(self, world: World, state: State, language: str) -> None:
+    def __init__(self, world: Any, state: Known, language: str) -> None:
         self.world, self.language = world, language
         self.first = self.state = state
-        self.past: list[State] = []
-        self.flowing, self.busy, self.result = "", False, None
+        self.past: list[Known] = []
+        self.result: Result | None = None
+        self.flowing, self.busy = "", False
         self.changed: Callable[[], None] = lambda: None
         self.fault = classed(widgets.HTML(), "cs-fault")
         self.fields: dict[str, widgets.DOMWidget] = {}
@@ -76,11 +79,11 @@ class View(widgets.VBox):
         """Make the widgets and return those that stand below the line for faults."""
         raise NotImplementedError
 
-    def compute(self) -> Any:
+    def compute(self) -> Result:
         """Return the result of the state."""
         raise NotImplementedError
 
-    def show(self, result: Any) -> None:
+    def show(self, result: Result) -> None:
         """Show a result."""
         raise NotImplementedError
 
@@ -117,12 +120,16 @@ class View(widgets.VBox):
         except Exception as error:
             self.fault.value = sentence(told(error), alert=True)
 
+    def telling(self, act: Callable[..., None]) -> Callable[..., None]:
+        """Return `act` with whatever goes wrong in it told."""
+        return lambda *given: self.guarded(partial(act, *given))
+
     def edit(self, name: str, value: Any) -> None:
         """Take over the value of a control."""
         if not self.busy and value != getattr(self.state, name):
             self.become(replace(self.state, **{name: value}), name)
 
-    def become(self, state: State, name: str = "") -> None:
+    def become(self, state: Known, name: str = "") -> None:
         """Go to another state, which undo takes back; what flows into one field is one step."""
         if state != self.state:
             if not (name in FLOWING and name == self.flowing):

@@ -6,25 +6,27 @@ from threading import Event, Thread
 from typing import Any
 from urllib.parse import parse_qs
 
-import ipyvuetify as v
 import ipywidgets as widgets
 import solara
-import solara.lab
 import traitlets
+from ipyvuetify.VuetifyTemplate import VuetifyTemplate
 
-from ..ground import package_file
 from .labels import say
 from .page import HOUSE
-from .panels import Panels
+from .panels import Panels, style
 from .view import box, classed, sentence
 
 LOOK_AGAIN = 0.3  # seconds
 
 
-class Address(v.VuetifyTemplate):
-    """Keeps the scene in the address of the page, and loads the page again when the server has forgotten it."""
+class Address(VuetifyTemplate):
+    """Keeps the scene in the address of the page, and loads the page again when the server has forgotten it.
+
+    `dark` says whether the visitor's system prefers dark pages.
+    """
 
     scene = traitlets.Unicode("").tag(sync=True)
+    dark = traitlets.Bool(False).tag(sync=True)
 
     @traitlets.default("template")
     def _template(self) -> str:
@@ -32,11 +34,18 @@ class Address(v.VuetifyTemplate):
           watch: { scene(text) { this.keep(text); } },
           mounted() {
             this.keep(this.scene);
+            this.system = window.matchMedia("(prefers-color-scheme: dark)");
+            this.follow = () => { this.dark = this.system.matches; };
+            this.follow();
+            this.system.addEventListener("change", this.follow);
             this.timer = setInterval(() => {
               if (window.app && window.app.$data.needsRefresh) location.reload();
             }, 500);
           },
-          beforeDestroy() { clearInterval(this.timer); },
+          beforeDestroy() {
+            clearInterval(this.timer);
+            this.system.removeEventListener("change", this.follow);
+          },
           methods: { keep(text) {
             if (text) history.replaceState(history.state, "", "?scene=" + encodeURIComponent(text));
           } },
@@ -45,9 +54,8 @@ class Address(v.VuetifyTemplate):
 
 def notice(english: str, chinese: str) -> widgets.Widget:
     """Return a card with one sentence in two languages."""
-    style = widgets.HTML(f"<style>{package_file('panels.css').read_text(encoding='utf-8')}</style>")
     lines = [widgets.HTML(sentence(text)) for text in (english, chinese)]
-    return classed(widgets.VBox([style, box(lines, "cs-card", "cs-notice")]), "cs-root", "cs-page")
+    return classed(widgets.VBox([style(), box(lines, "cs-card", "cs-notice")]), "cs-root", "cs-page")
 
 
 def both(key: str, **values: Any) -> widgets.Widget:
@@ -102,9 +110,10 @@ def Page() -> None:
 def show(there: tuple[str, str], scene: str) -> list[widgets.Widget]:
     """Return the widgets for a state of the house."""
     what, detail = there
-    if what == "panels":
+    if what == "panels" and HOUSE.world:
         address = Address()
         panels = Panels(HOUSE.world, scene=scene, address=lambda text: setattr(address, "scene", text))
+        address.observe(lambda change: setattr(panels.dark, "value", change["new"]), names="dark")
         return [classed(panels, "cs-page"), address]
     if what == "preparing":
         return [both("preparing", step=(say(f"step {detail}", "en"), say(f"step {detail}", "zh")))]

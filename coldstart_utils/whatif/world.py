@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 from tqdm import tqdm
 
-from ..catalogue import movielens
+from ..catalogue import movielens, questions
 from ..catalogue.dataset import Dataset
 from ..ground import ColdstartError
-from ..language import context
+from ..language import context, fields
 from ..language.encoders import TextEncoder
 from ..models import longtail
 from ..models.content import unit_rows
 from . import bench, groups
 from .atlas import Atlas, Pole, mapped
 from .belief import Belief, believed, factors
+from .desk import Desk, desk_of
 from .reading import Reader, Shelf, one_hot, shelf
 
 Array = np.ndarray
 Tell = Callable[[str], None]
 
 FOLDS = 5
-STEPS = ("texts", "model", "map", "folds", "groups", "recall", "policies")
+STEPS = ("texts", "model", "map", "folds", "groups", "recall", "policies", "search")
 CONTROLS = {"title", "year", "genres", "age", "occupation"}
 
 
@@ -43,7 +44,8 @@ class World:
     `points` [items, 2] is the map, `x_poles` and `y_poles` say what lies at its ends. `choices` [users, items] are
     all choices, `counts` [items] and `active` [users] their sums. `groups` has the age, occupation and taste of each
     user, `members` the same as ones and zeros; `recall` is that of held-out users by k. `tail` [items] marks rarely
-    chosen items. `bench`, `grid` and `front` are what policies are tried on and how some fare, None without a tail.
+    chosen items. `bench` is what policies are tried on, None without a tail, `grid` and `front` how some fare.
+    `desk` is where questions are asked, None where no text has a word.
     `absent` names the controls that this catalogue has no use for, `notes` says so.
     """
 
@@ -69,21 +71,21 @@ class World:
     recall: pd.DataFrame
     tail: Array
     bench: bench.Bench | None
-    grid: pd.DataFrame | None
-    front: pd.DataFrame | None
+    grid: pd.DataFrame
+    front: pd.DataFrame
+    desk: Desk | None
     absent: frozenset[str]
     notes: str
 
 
 @dataclass(frozen=True)
 class _Policies:
-    """The marks of the tail [items]; the bench and how some policies fare on it, or None and the `fault`."""
+    """The marks of the tail [items]; the bench and how some policies fare on it, if there is one."""
 
     tail: Array
     bench: bench.Bench | None = None
-    grid: pd.DataFrame | None = None
-    front: pd.DataFrame | None = None
-    fault: str = ""
+    grid: pd.DataFrame = field(default_factory=pd.DataFrame)
+    front: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def prepare(dataset: Dataset, encoder: TextEncoder, *, tell: Tell | None = None) -> World:
@@ -111,8 +113,12 @@ def prepare(dataset: Dataset, encoder: TextEncoder, *, tell: Tell | None = None)
         begin("recall")
         recall = pd.concat([groups.recall_by_shots(X, profile, seed) for seed in range(2)], ignore_index=True)
         begin("policies")
-        policies = _policies(X, read)
-    return _world(dataset, reader, read, atlas, fold, models, kinds, profile, recall.join(kinds, on="user"), policies)
+        policies, no_policies = _policies(X, read)
+        begin("search")
+        desk, no_questions = _desk(dataset, read, atlas, encoder, reader)
+    absent = _absent(dataset, kinds, {"policy": no_policies, "question": no_questions})
+    recall = recall.join(kinds, on="user")
+    return _world(dataset, reader, read, atlas, fold, models, kinds, profile, recall, policies, desk, absent)
 
 
 @contextmanager
@@ -155,21 +161,31 @@ def _profiles(dataset: Dataset, kinds: pd.DataFrame, encoder: TextEncoder) -> Ar
     return encoder.encode(context.user_texts(people))
 
 
-def _policies(X: sparse.csr_matrix, read: Shelf) -> _Policies:
-    """Prepare what policies are tried on, if the catalogue has a head, a middle and a tail."""
+def _policies(X: sparse.csr_matrix, read: Shelf) -> tuple[_Policies, str]:
+    """Prepare what policies are tried on, if the catalogue has a head, a middle and a tail; else say why not."""
     tail = np.zeros(X.shape[1], bool)
     try:
         tail[longtail.popularity_bands(np.asarray(X.sum(axis=0)).ravel())["tail"]] = True
         tried = bench.prepare_bench(X, read.features, read.vectors, tail)
     except ColdstartError as error:
-        return _Policies(tail, fault=str(error))
-    return _Policies(tail, tried, bench.grid(tried), bench.front(tried))
+        return _Policies(tail), str(error)
+    return _Policies(tail, tried, bench.grid(tried), bench.front(tried)), ""
 
 
-def _absent(dataset: Dataset, kinds: pd.DataFrame, fault: str) -> frozenset[str]:
-    """Return the controls that a catalogue has no use for."""
+def _desk(dataset: Dataset, read: Shelf, atlas: Atlas, encoder: TextEncoder, reader: Reader) -> tuple[Desk | None, str]:
+    """Return where questions are asked, or None and why not. What visitors ask is read by the `reader`."""
+    earlier = questions.generated_needs(dataset).texts if dataset.name == "ml-100k" else ()
+    try:
+        engine = fields.engine(dataset, encoder, earlier)
+    except ColdstartError as error:
+        return None, str(error)
+    return desk_of(dataset, replace(engine, encoder=reader), read.names, atlas.U, atlas.V), ""
+
+
+def _absent(dataset: Dataset, kinds: pd.DataFrame, faults: Mapping[str, str]) -> frozenset[str]:
+    """Return the controls that a catalogue has no use for, and the panels that have a fault."""
     has = {*dataset.items, *(name for name in ("age", "occupation") if name in kinds)}
-    return frozenset(CONTROLS - has) | ({f"policy ({fault})"} if fault else set())
+    return frozenset(CONTROLS - has) | {f"{panel} ({fault})" for panel, fault in faults.items() if fault}
 
 
 def _world(
@@ -183,8 +199,9 @@ def _world(
     profile: Array,
     recall: pd.DataFrame,
     policies: _Policies,
+    desk: Desk | None,
+    absent: frozenset[str],
 ) -> World:
-    absent = _absent(dataset, kinds, policies.fault)
     choices, rows = dataset.matrix().tocsc(), np.flatnonzero(atlas.U.any(axis=1))
     return World(
         dataset=dataset,
@@ -207,10 +224,8 @@ def _world(
         groups=kinds,
         members=groups.members(kinds),
         recall=recall,
-        tail=policies.tail,
-        bench=policies.bench,
-        grid=policies.grid,
-        front=policies.front,
+        **vars(policies),
+        desk=desk,
         absent=absent,
         notes=f"{dataset.name} has no {', '.join(sorted(absent))}: those controls are left out." if absent else "",
     )

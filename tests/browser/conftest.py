@@ -50,7 +50,7 @@ def small(tmp_path_factory):
     folder, rng = tmp_path_factory.mktemp("small"), np.random.default_rng(0)
     pairs = {(u, i) for u in range(40) for i in rng.choice(60, 12, replace=False, p=np.arange(1, 61) / 1830)}
     inter = "".join(f"u{u}\ti{i}\n" for u, i in sorted(pairs))
-    items = "".join(f"i{i}\t{'warm' if i % 2 else 'cold'} tale number {i}\n" for i in range(60))
+    items = "".join(f"i{i}\t{'warm' if i % 2 else 'cold'} tale ${i}$\n" for i in range(60))
     name = folder.name
     (folder / f"{name}.inter").write_text(f"user_id:token\titem_id:token\n{inter}")
     (folder / f"{name}.item").write_text(f"item_id:token\tstory:token_seq\n{items}")

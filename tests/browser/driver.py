@@ -19,7 +19,12 @@ from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("COLDSTART_CHROMIUM", "/usr/bin/chromium")
-NAMES = {"item": ("A new item", "新物品"), "user": ("A new user", "新用户"), "policy": ("A policy", "策略")}
+NAMES = {
+    "item": ("A new item", "新物品"),
+    "user": ("A new user", "新用户"),
+    "policy": ("A policy", "策略"),
+    "question": ("A question", "提问"),
+}
 # Without the last two, Chromium asks hosts far away at every start.
 FLAGS = (
     "--no-sandbox",
@@ -50,7 +55,12 @@ SETTLE = """([panel, drawn]) => new Promise(resolve => {
   const watch = new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(resolve, 500); });
   watch.observe(panel.querySelector(drawn), { subtree: true, childList: true, attributes: true });
 })"""
-DRAWN = {"item": ".cs-map svg.svg-figure", "user": ".cs-list", "policy": ".cs-plane svg.svg-figure"}
+DRAWN = {
+    "item": ".cs-map svg.svg-figure",
+    "user": ".cs-list",
+    "policy": ".cs-plane svg.svg-figure",
+    "question": ".cs-answers",
+}
 
 
 @dataclass(frozen=True)
@@ -107,9 +117,10 @@ def _serving(command: Callable[[int], list[str]], folder: Path, port: int = 0) -
             process.kill()
 
 
-def demo(folder: Path, *options: str, port: int = 0) -> contextlib.AbstractContextManager[Server]:
-    """Serve the panels by `coldstart demo` with these options; its files go to `folder`."""
-    start = [sys.executable, "-c", "from coldstart_utils.book.cli import app; app()", "demo", *options]
+def demo(folder: Path, *options: str, port: int = 0, before: str = "") -> contextlib.AbstractContextManager[Server]:
+    """Serve the panels by `coldstart demo` with these options, after the code `before`; its files go to `folder`."""
+    code = f"{before}\nfrom coldstart_utils.book.cli import app\napp()"
+    start = [sys.executable, "-c", code, "demo", *options]
     return _serving(lambda port: [*start, f"--port={port}"], folder, port)
 
 
@@ -167,10 +178,10 @@ def latencies(panel: Locator, handle: Locator, keys: list[str], drawn: str) -> l
 
 
 def tab(page: Page, kind: str) -> Locator:
-    """Bring the panel 'item', 'user' or 'policy' to the front and return it."""
+    """Bring the panel 'item', 'user', 'policy' or 'question' to the front and return it."""
     page.locator(".cs-tabs button").filter(has_text=re.compile(f"^({'|'.join(NAMES[kind])})$")).first.click()
     panel = page.locator(f".cs-{kind}").first
-    expect(panel.locator(DRAWN[kind])).to_be_visible()
+    expect(panel.locator(DRAWN[kind]).first).to_be_visible()
     return panel
 
 

@@ -28,6 +28,11 @@ def policy(page):
     return fresh(page, "policy")
 
 
+@pytest.fixture
+def question(page):
+    return fresh(page, "question")
+
+
 def find(panel, label, text, button):
     """Type a part of a film's name and press a button of the first film that is offered; return its name."""
     panel.get_by_label(label).fill(text)
@@ -158,6 +163,27 @@ def test_two_policies_are_pinned_and_compared(policy, numbers):
     numbers(f"{policy.page.host}, policy, slider", times)
 
 
+def test_a_question_has_four_answers_and_a_film_its_place_in_each(question, numbers):
+    page, lists = question.page, question.locator(".cs-answer")
+    expect(lists).to_have_count(4)
+    question.get_by_role("button", name="the one with the bus").click()
+    expect(lists.first).to_contain_text("Speed (1994)")
+    expect(lists.first.locator("mark").first).to_have_text("bus")
+    find(question, "The film you mean", "speed (", "name")
+    expect(lists.nth(2)).to_contain_text("Speed (1994): place 1")
+    page.get_by_role("button", name="Undo").first.click()
+    expect(question.locator(".cs-place")).to_have_count(0)
+    question.get_by_label("Who asks").select_option(label="nobody we know")
+    expect(lists).to_have_count(3)
+    box = question.get_by_label("What are you looking for?")
+    box.fill('<img src=x onerror="window.injected = 3"> $x$ 一个男孩藏起外星人')
+    says(question, "trained on English")
+    assert page.evaluate("window.injected") is None and page.locator("mjx-container, .MathJax").count() == 0
+    box.fill("a film about ")
+    times = latencies(question, box, list("spaceships"), ".cs-stage")
+    numbers(f"{page.host}, question, typing", times)
+
+
 def test_a_fault_is_told_and_harms_nothing(page, item):
     page.get_by_role("button", name="Scene", exact=True).first.click()
     scene, read = page.get_by_label("Scene as JSON").first, page.get_by_role("button", name="Read the scene").first
@@ -177,7 +203,7 @@ def test_everything_has_a_name_and_speaks_two_languages(page, item):
     nameless = """panel => [...panel.querySelectorAll("input, select, textarea, button")].filter(
         e => e.checkVisibility() && !(e.labels && e.labels.length) && !e.ariaLabel && !e.title && !e.innerText
     ).map(e => e.outerHTML)"""
-    for kind in ("user", "policy", "item"):
+    for kind in ("user", "policy", "question", "item"):
         assert tab(page, kind).evaluate(nameless) == []
     page.get_by_role("button", name="中文").first.click()
     expect(page.get_by_role("button", name="重置").first).to_be_visible()
