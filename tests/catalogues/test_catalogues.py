@@ -24,10 +24,10 @@ SAYS["two_users", "07"] = "expected 10 or more users with two choices, found 2"
 SAYS["two_users", "06"] = "nothing is left to ask for"
 SAYS["balanced", "09"] = "nobody with a history chose an item known by then"
 # One catalogue of each kind, and each chapter with several; one that lacks nothing and one without text go through all,
-# the bare one through all but the two that train longest.
+# the bare one through all but the three that take longest.
 SAMPLE = [
     *(("whole", chapter) for chapter in chapters.NOTEBOOKS),
-    *(("bare", chapter) for chapter in chapters.NOTEBOOKS if chapter not in ("03", "04")),
+    *(("bare", chapter) for chapter in chapters.NOTEBOOKS if chapter not in ("03", "04", "12")),
     *(("no_text", chapter) for chapter in chapters.NOTEBOOKS),
     ("dollars", "02"), ("dollars", "10"), ("single", "02"), ("tiny", "07"), ("empty_titles", "06"),
     ("same_rating", "10"), ("balanced", "09"), ("unseen", "05"), ("few_items", "00"), ("commas", "01"),
