@@ -14,8 +14,8 @@ ALL = os.environ.get("COLDSTART_CATALOGUES") == "all"
 # What a chapter cannot do without, by catalogue: the sentence that it stops with.
 NO_TEXT = "its items have no text column; text methods need a .item file with one"
 SAYS = {("no_text", chapter): NO_TEXT for chapter in chapters.NOTEBOOKS}
-# Chapter 11 asks for texts and hides no items, so that few choices do not stop it.
-FOLDED = [chapter for chapter in chapters.NOTEBOOKS if chapter != "11"]
+# Chapters 11 and 13 hide no items and no choices of a person, so that few choices do not stop them.
+FOLDED = [chapter for chapter in chapters.NOTEBOOKS if chapter not in ("11", "13")]
 SAYS |= {("five_items", chapter): "expected 10 or more items that somebody chose, found 5" for chapter in FOLDED}
 SAYS |= {("five_items", chapter): "expected 10 or more items with two choices, found 5" for chapter in ("07", "08")}
 SAYS |= {("one_each", chapter): "or more users with two choices, found 0" for chapter in FOLDED if chapter > "02"}
