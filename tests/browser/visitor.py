@@ -12,7 +12,10 @@ from websockets.sync.client import connect
 
 
 class Visitor:
-    """One open page. `models` holds the state of each widget by its id, `heard` and `updates` count bytes and states received."""
+    """One open page.
+
+    `models` holds the state of each widget by its id, `heard` and `updates` count the bytes and states received.
+    """
 
     def __init__(self, url: str) -> None:
         self.session, self.heard, self.updates = uuid4().hex, 0, 0
