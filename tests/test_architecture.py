@@ -24,7 +24,8 @@ MAY_USE = {
     "language": {"ground", "catalogue", "models"},
     "measure": {"ground", "catalogue", "models"},
     "whatif": {"ground", "palette", "catalogue", "models", "language", "measure"},
-    "book": {"ground", "palette", "catalogue", "models", "language", "measure", "whatif"},
+    "serving": {"ground", "catalogue", "models", "language"},
+    "book": {"ground", "palette", "catalogue", "models", "language", "measure", "whatif", "serving"},
 }
 # A wing, or one room of it.
 RESERVED = {
@@ -32,6 +33,7 @@ RESERVED = {
     "transformers": "language",
     "ipywidgets": "whatif",
     "solara": "whatif",
+    "fastapi": "serving",
     "papermill": "book.run",
     "sphinx": "book.site",
 }

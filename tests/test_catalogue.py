@@ -310,7 +310,8 @@ def test_sources_say_what_is_where(request, installed):
     if not installed:
         request.getfixturevalue("nothing_installed")
     rows = sources()
-    names = "ml-100k ml-1m ml-100k-expansion ml-100k-queries ml-100k-smollm2 tomt smollm2"
+    names = "ml-100k ml-1m ml-100k-expansion ml-100k-queries ml-100k-smollm2 open-bandit tomt online-retail lastfm-2k"
+    names += " smollm2"
     assert [row["name"] for row in rows] == names.split()
     assert all(
         set(row) == {"name", "what", "licence", "path", "bytes"} and row["what"] and row["licence"] for row in rows

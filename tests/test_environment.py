@@ -78,6 +78,7 @@ def test_pinned_versions_admit_every_supported_python(python):
 def test_the_data_package_is_one_version_everywhere():
     for text in (ENVIRONMENT, (ROOT / "Makefile").read_text()):
         assert re.findall(r"recbole==\S+", text) == [INSTALLABLE["ml-100k"]]
+        assert re.findall(r"obp==\S+", text) == [INSTALLABLE["open-bandit"]]
 
 
 @pytest.mark.parametrize("torch, small", [("cpu", True), ("cuda", False)])

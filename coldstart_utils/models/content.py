@@ -106,6 +106,19 @@ def centred(K: Array, warm: Array, new: Array) -> tuple[Array, Array]:
     return inside - mean - mean[:, None] + mean.mean(), across - own - mean + mean.mean()
 
 
+def doubt(K: Array, warm: Array, new: Array, reg: float) -> Array:
+    """Return how uncertain a `bridge` is about each new item [new]: K_ii − k_i (K_warm + reg·I)⁻¹ k_iᵀ, centred.
+
+    The variance of a Gaussian process with this kernel and noise `reg` (Rasmussen & Williams 2006, ch. 2), the same for
+    all targets: large where no known item is like the new one.
+    """
+    warm, new = places(warm, len(K), "warm"), places(new, len(K), "new")
+    inside, across = centred(K, warm, new)
+    rows = floats(K[np.ix_(new, warm)], "kernel")
+    own = K[new, new] - 2 * rows.mean(axis=1) + floats(K[np.ix_(warm, warm)], "kernel").mean()
+    return own - np.einsum("iw,wi->i", across, kernel_ridge(inside, across.T, reg))
+
+
 def block_kernels(blocks: Mapping[str, Matrix]) -> dict[str, Array]:
     """Return the `content_kernel` of each block of item features alone, float32 [items, items], by its name."""
     return {name: content_kernel([block]).astype(np.float32) for name, block in blocks.items()}

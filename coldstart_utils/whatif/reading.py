@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -14,7 +13,7 @@ import pandas as pd
 from ..catalogue import movielens
 from ..catalogue.dataset import Dataset
 from ..catalogue.features import as_text, item_texts
-from ..language.encoders import TextEncoder
+from ..language.encoders import TextEncoder, quick
 from ..models.content import unit_rows
 
 Array = np.ndarray
@@ -47,7 +46,7 @@ class Reader:
     """
 
     def __init__(self, encoder: TextEncoder) -> None:
-        self.encoder = _quick(encoder) if isinstance(encoder, TextEncoder) else encoder
+        self.encoder = quick(encoder) if isinstance(encoder, TextEncoder) else encoder
         self.width = int(np.shape(self.encoder.encode(["The first text loads the model."]))[1])
         self.known: dict[str, Array] = {}
         self.lock = Lock()
@@ -73,27 +72,6 @@ class Reader:
             # A new dictionary rather than a cleared one: another visitor may be reading in the old.
             self.known = (known if len(known) < REMEMBERED else {}) | found
         return np.stack(vectors)
-
-
-class _Quiet(TextEncoder):
-    """An encoder for one text at a time: on one thread, and silent about a text that was cut, which a panel says."""
-
-    threads = 1
-
-    def _tell(self, cut: list[bool]) -> None:
-        return
-
-
-def _quick(encoder: TextEncoder) -> TextEncoder:
-    backend = "onnx" if all(map(importlib.util.find_spec, ("onnxruntime", "onnxscript"))) else encoder.backend
-    return _Quiet(
-        encoder.name,
-        pooling=encoder.pooling,
-        normalize=encoder.normalize,
-        max_tokens=encoder.max_tokens,
-        backend=backend,
-        cache=False,
-    )
 
 
 def shelf(dataset: Dataset, encoder: TextEncoder) -> Shelf:

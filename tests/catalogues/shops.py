@@ -61,6 +61,14 @@ def people(n):
     return [("user_id:token", "age:token", "gender:token", "occupation:token"), *rows]
 
 
+def changed(rows, name, of):
+    """Return the rows with a column in which row n has `of(n)`, in the place of the one of this name or as the last."""
+    names = [field.split(":")[0] for field in rows[0]]
+    at = names.index(name.split(":")[0]) if name.split(":")[0] in names else len(names)
+    header = rows[0] if at < len(names) else (*rows[0], name)
+    return [header, *[(*row[:at], of(n), *row[at + 1 :]) for n, row in enumerate(rows[1:])]]
+
+
 def without(rows, *names):
     """Return the rows of a table less the columns of these names."""
     kept = [n for n, field in enumerate(rows[0]) if field.split(":")[0] not in names]
@@ -135,6 +143,22 @@ FAMILY = {
     "percent": lambda: whole(rating=lambda r: round(100 * r.random(), 1)),
     "millis": lambda: whole(time=lambda r: 1.6e12 + int(r.integers(9e9))),
     "one_moment": lambda: whole(time=lambda r: 1.6e9),
+    "minus": lambda: whole(rating=lambda r: -int(r.integers(1, 11))),
+    "mostly_zero": lambda: whole(rating=lambda r: int(r.random() < 0.03)),
+    "huge": lambda: whole(rating=lambda r: int(r.integers(1, 2_000_000_000))),
+    "nanos": lambda: whole(time=lambda r: 1.6e18 + int(r.integers(9e15))),
+    "before_1970": lambda: whole(time=lambda r: -2.5e9 + int(r.integers(9e6))),
+    # Columns that say it otherwise.
+    "brackets": lambda: whole() | {"item": things(50, genres=_by_half(["['Comedy', 'Drama']", "['Drama']", "[]"]))},
+    "own_genres": lambda: whole() | {"item": things(50, genres=lambda i: f"G{i}")},
+    "old_years": lambda: whole() | {"item": things(50, year=lambda i: 40 * i - 500)},
+    "no_year": lambda: whole() | {"item": things(50, year=lambda i: ["unknown", "V", "c. 1950", ""][i % 4])},
+    "true_false": lambda: whole() | {"item": changed(things(50), "adult:token", lambda n: n % 2 == 0),
+                                     "user": changed(people(40), "member:token", lambda n: n % 3 == 0)},
+    "numbers": lambda: whole() | {"item": changed(things(50), "price:float", lambda n: 1.5 * n if n % 3 else ""),
+                                  "user": changed(people(40), "age:token", lambda n: ["25-34", "55+", "", 200][n % 4])},
+    "long_texts": lambda: whole() | {"item": changed(things(50), "plot:token_seq",
+                                                     lambda n: " ".join(WORDS * (3 if n % 7 else 400)))},
     # Histories and sizes.
     "single": lambda: whole(150, 50, lambda u: 1 if u % 5 else 12),
     "short": lambda: whole(120, 40, 3),

@@ -1,0 +1,243 @@
+"""A shop window for new items: their owners hand in texts, several rankers read them, users see lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from ..catalogue.dataset import Dataset
+from ..catalogue.features import item_texts, token_features
+from ..catalogue.movielens import GENERATED
+from ..catalogue.splits import Split
+from ..ground import ColdstartError
+from ..models.content import centred, content_kernel, unit_rows
+from ..models.least_squares import dense, kernel_ridge
+from ..models.transfer import teacher_scores
+from .encoders import TextEncoder
+
+Array = np.ndarray
+
+RANKERS = {
+    "words": ("words",),
+    "encoder": ("encoder",),
+    "text and tags": ("tags", "words", "encoder"),
+    "tags": ("tags",),
+    "counts": ("counts",),
+}
+DEFENCES = ("capped", "agreed", "levelled")
+
+
+def owners_texts(dataset: Dataset) -> list[str]:
+    """Return the text of each item that plays its owner's: the generated synopsis, else all text."""
+    if set(GENERATED) <= set(dataset.items.columns):
+        return dataset.items["synopsis"].tolist()
+    return item_texts(dataset)
+
+
+@dataclass(frozen=True, eq=False)
+class Storefront:
+    """The new items of a split, each ranked for all users by ridge from its content to the scores of EASE.
+
+    `texts` [items] are the owners', `tags` [items, tokens] the platform's own columns, `reg` is the penalty, a list
+    has `k` places. A ranker is a sum of blocks (`RANKERS`), every row of a block of length 1; 'counts' are counts of
+    words as they are, the block without that.
+    """
+
+    split: Split
+    texts: Sequence[str]
+    tags: sparse.csr_matrix
+    encoder: TextEncoder
+    reg: float = 10.0
+    k: int = 20
+
+    @cached_property
+    def warm(self) -> Array:
+        """The items that the rankers learn from."""
+        return self.split.warm_items
+
+    @cached_property
+    def new(self) -> Array:
+        """The new items, ascending."""
+        return np.sort(self.split.candidates)
+
+    @cached_property
+    def _reader(self) -> Any:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        reader = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w\w+\b", stop_words="english")
+        try:
+            return reader.fit([self.texts[i] for i in self.warm])
+        except ValueError:
+            raise ColdstartError("storefront: expected texts with words in them") from None
+
+    @cached_property
+    def vocabulary(self) -> Array:
+        """The words that the rankers know [words]."""
+        return self._reader.get_feature_names_out()
+
+    def words_of(self, texts: Sequence[str]) -> sparse.csr_matrix:
+        """Return the TF-IDF rows [texts, words] of texts, of length 1."""
+        return sparse.csr_matrix(self._reader.transform(list(texts)))
+
+    @cached_property
+    def word_rows(self) -> sparse.csr_matrix:
+        """The TF-IDF rows of the known items [warm, words]."""
+        return self.words_of([self.texts[i] for i in self.warm])
+
+    @cached_property
+    def targets(self) -> Array:
+        """What EASE says of the known items [warm, users]."""
+        return teacher_scores(self.split, "EASE").T
+
+    def block(self, name: str, items: Array, texts: Sequence[str]) -> Any:
+        """Return the features [n, d] of items that hand in these texts."""
+        if name == "tags":
+            return unit_rows(self.tags[items].astype(float))
+        if name == "encoder":
+            return self.encoder.encode(list(texts))
+        rows = self.words_of(texts)
+        if name == "counts":
+            return rows.multiply(self._lengths(texts)[:, None]).tocsr()
+        return rows
+
+    def _lengths(self, texts: Sequence[str]) -> Array:
+        """Return the length of each text's row relative to the mean, by the number of its words."""
+        of_known = np.mean([len(self.texts[i].split()) for i in self.warm])
+        return np.array([len(text.split()) for text in texts]) / max(of_known, 1)
+
+    @cached_property
+    def _known(self) -> Mapping[str, Any]:
+        texts = [self.texts[i] for i in self.warm]
+        return {name: self.block(name, self.warm, texts) for name in ("tags", "words", "encoder", "counts")}
+
+    def kernel(self, item: int, text: str) -> Array:
+        """Return the kernel [items, items] of tags, words and meaning of all items, one of which hands in this text."""
+        texts, everything = list(self.texts), np.arange(len(self.texts))
+        texts[item] = text
+        return content_kernel([self.block(name, everything, texts) for name in RANKERS["text and tags"]])
+
+    @cached_property
+    def _fits(self) -> dict[str, tuple[Array, Array]]:
+        return {}
+
+    def _fit(self, ranker: str) -> tuple[Array, Array]:
+        """Return the kernel of the known items [warm, warm] and the dual weights [warm, users]."""
+        if ranker not in RANKERS:
+            raise ColdstartError(f"ranker: expected one of {', '.join(RANKERS)}, got {ranker!r}")
+        if ranker not in self._fits:
+            parts = [self._known[name] for name in RANKERS[ranker]]
+            K = reduce(np.add, [dense(part @ part.T).astype(np.float32) for part in parts])
+            everything = np.arange(len(K))
+            inside, _ = centred(K, everything, everything[:0])
+            weights = kernel_ridge(inside, self.targets - self.targets.mean(axis=0), self.reg)
+            self._fits[ranker] = K, weights
+        return self._fits[ranker]
+
+    def scores(self, item: int, texts: Sequence[str], ranker: str, *, cap: float | None = None) -> Array:
+        """Return the scores [texts, users] that an item gets with each of these texts.
+
+        With a `cap` no word may add more than that to the item's mean score (`capped`).
+        """
+        return self.rows(np.full(len(texts), item), texts, ranker, cap=cap)
+
+    def rows(self, items: Array, texts: Sequence[str], ranker: str, *, cap: float | None = None) -> Array:
+        """Return the scores [n, users] of items with these texts; as `scores`, for many items at once."""
+        _, weights = self._fit(ranker)
+        return self.targets.mean(axis=0) + self._across(items, texts, ranker, cap) @ weights
+
+    def promise(self, item: int, texts: Sequence[str], ranker: str) -> Array:
+        """Return the mean over users of `scores` [texts], at a fraction of the work."""
+        _, weights = self._fit(ranker)
+        across = self._across(np.full(len(texts), item), texts, ranker)
+        return self.targets.mean() + across @ weights.mean(axis=1)
+
+    def _across(self, items: Array, texts: Sequence[str], ranker: str, cap: float | None = None) -> Array:
+        """Return how alike items with these texts and the known items are [n, warm], centred as the ranker's kernel."""
+        K, _ = self._fit(ranker)
+        across = np.zeros((len(texts), len(K)), np.float32)
+        for name in RANKERS[ranker]:
+            own = self.block(name, items, texts)
+            if cap is not None and name == "words":
+                own = self.capped(own, cap)
+            across += dense(own @ self._known[name].T)
+        mean = K.mean(axis=0)
+        return across - across.mean(axis=1, keepdims=True) - mean + mean.mean()
+
+    # --- What pushes an item, and what it gets ---------------------------------------------------------------------
+
+    @cached_property
+    def push(self) -> Array:
+        """How much a unit of each word adds to an item's mean score over users [words], by the ranker 'words'."""
+        _, weights = self._fit("words")
+        rows = self.word_rows
+        each = rows.T @ weights.mean(axis=1)
+        return np.asarray(each - rows.mean(axis=0).A1 * weights.mean(axis=1).sum()).ravel()
+
+    def capped(self, rows: sparse.csr_matrix, cap: float) -> sparse.csr_matrix:
+        """Return TF-IDF rows in which no word adds more than `cap` to the mean score."""
+        rows = rows.copy()
+        adds = rows.data * self.push[rows.indices]
+        rows.data = rows.data * np.where(adds > cap, cap / np.maximum(adds, 1e-12), 1.0)
+        return rows
+
+    @cached_property
+    def cap(self) -> float:
+        """What one word in twenty of the honest known texts exceeds: the 95th percentile of what a word adds."""
+        adds = self.word_rows.data * self.push[self.word_rows.indices]
+        return float(np.percentile(adds[adds > 0], 95)) if (adds > 0).any() else 0.0
+
+    def agreed(self, items: Array, texts: Sequence[str]) -> Array:
+        """Return the scores [n, users] when the blocks must agree: the least of what each block alone says."""
+        return np.min([self.rows(items, texts, ranker) for ranker in ("tags", "words", "encoder")], axis=0)
+
+    def levelled(self, items: Array, texts: Sequence[str]) -> Array:
+        """Return the scores [n, users] when text may say to whom, but not to how many.
+
+        The mean over users is that of the tags alone, which the owner does not write.
+        """
+        both, tags = (self.rows(items, texts, ranker) for ranker in ("text and tags", "tags"))
+        return both - both.mean(axis=1, keepdims=True) + tags.mean(axis=1, keepdims=True)
+
+    def way(self, name: str, items: Array, texts: Sequence[str]) -> Array:
+        """Return the scores [n, users] of items with these texts, by a ranker or by 'text and tags' with a defence."""
+        if name == "capped":
+            return self.rows(items, texts, "text and tags", cap=self.cap)
+        if name in DEFENCES:
+            return getattr(self, name)(items, texts)
+        return self.rows(items, texts, name)
+
+    @cached_property
+    def _lists(self) -> dict[str, Array]:
+        return {}
+
+    def lists(self, name: str) -> Array:
+        """Return the scores [users, new] of all new items with their own texts, by a `way`."""
+        if name not in self._lists:
+            self._lists[name] = self.way(name, self.new, [self.texts[i] for i in self.new]).T
+        return self._lists[name]
+
+    def exposure(self, item: int, texts: Sequence[str], name: str) -> Array:
+        """Return the share of users [texts] in whose list an item stands with each of these texts, by a `way`.
+
+        All other new items keep their own texts.
+        """
+        scores = self.way(name, np.full(len(texts), item), texts)
+        rivals = np.delete(self.lists(name), np.searchsorted(self.new, item), axis=1)
+        return (scores > cut(rivals, self.k)).mean(axis=1)
+
+
+def cut(rivals: Array, k: int) -> Array:
+    """Return the k-th largest score of each user [users] among `rivals` [users, n]: what must be beaten for a place."""
+    place = min(k, rivals.shape[1]) - 1
+    return -np.partition(-rivals, place, axis=1)[:, place]
+
+
+def storefronts(dataset: Dataset, splits: Sequence[Split], encoder: TextEncoder, *, k: int = 20) -> list[Storefront]:
+    """Return the shop window of each split, with the owners' texts and the platform's genres and years as tags."""
+    texts, tags = owners_texts(dataset), token_features(dataset)
+    return [Storefront(split, texts, tags, encoder, k=min(k, len(split.candidates) - 1)) for split in splits]

@@ -1,0 +1,79 @@
+"""From one catalogue to another: what was learnt from one audience, used on items and people it never met."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import sparse
+
+from ..catalogue.dataset import Dataset
+from ..catalogue.matrices import feedback
+from ..catalogue.splits import Split
+from ..models.als import Factors, als_implicit, fold_in
+from ..models.content import bridge
+from .ranking import Scorer, from_factors
+
+Array = np.ndarray
+
+
+def names_of(dataset: Dataset) -> list[set[frozenset[str]]]:
+    """Return the names of each item, each as a set of its words: the title, and what stands in brackets."""
+    found = []
+    for title in dataset.items["title"]:
+        parts = [re.sub(r"\(.*?\)", " ", title), *re.findall(r"\((.*?)\)", title), title]
+        words = [frozenset(re.findall(r"\w+", part.lower())) for part in parts]
+        found.append({name for name in words if name})
+    return found
+
+
+def not_shared(source: Dataset, target: Dataset) -> Array:
+    """Return the rows of `source` whose names no item of `target` has; remakes go too, for a year may be wrong."""
+    known = set().union(*names_of(target))
+    return np.array([row for row, own in enumerate(names_of(source)) if not own & known], int)
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """Factors of items that a bridge guesses from their content, with each user folded in by choices.
+
+    Fitted on a catalogue it ranks that catalogue's new items: so its settings are chosen. Its `factors` for the
+    items of another one need nobody there. `K` [all, all] is the kernel of the items of both; `rows` are those of the
+    catalogue it is fitted on.
+    """
+
+    K: Array
+    rows: Array
+
+    @property
+    def knobs(self) -> dict[str, float]:
+        """Return where the search starts: penalty of the bridge, penalty and trust of the fold-in."""
+        return {"reg": 10.0, "pull": 30.0, "alpha": 10.0}
+
+    def factors(self, X: sparse.csr_matrix, known: Array, asked: Array, reg: float) -> Array:
+        """Return factors of the rows `asked` of K [asked, rank] from choices X [users, known] of the rows `known`."""
+        return bridge(self.K, _items(X).V, known, asked, reg)
+
+    def fit(self, split: Split, *, reg: float, pull: float, alpha: float) -> Scorer:
+        """Return the scorer of a split of the own catalogue."""
+        warm = split.warm_items
+        return by_carried(split, self.factors(split.train[:, warm], self.rows[warm], self.rows, reg), pull, alpha)
+
+
+@lru_cache(maxsize=4)
+def _fitted(shape: tuple[int, int], parts: tuple[bytes, bytes]) -> Factors:
+    indptr, indices = (np.frombuffer(part, np.int64) for part in parts)
+    X = sparse.csr_matrix((np.ones(len(indices)), indices, indptr), shape=shape)
+    return als_implicit(X, rank=min(64, *shape), reg=10.0, sweeps=8)
+
+
+def _items(X: sparse.csr_matrix) -> Factors:
+    X = feedback(X)
+    return _fitted(X.shape, (X.indptr.astype(np.int64).tobytes(), X.indices.astype(np.int64).tobytes()))
+
+
+def by_carried(split: Split, V: Array, pull: float, alpha: float) -> Scorer:
+    """Return the scorer of factors V [items, rank] brought from elsewhere, with each user folded in by choices."""
+    return from_factors(fold_in(split.train, V, reg=pull, alpha=alpha), V)

@@ -1,0 +1,170 @@
+"""What if an owner wrote something else: attacks on many items, defences, their cost, and the game of all owners."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ..language import attacks
+from ..language.storefront import Storefront
+from ..measure import ranking, study
+from ..measure.intervals import estimate
+from ..models import shilling
+from ..models.owners import Game, best_responses
+
+Array = np.ndarray
+WAYS = ("words", "encoder", "text and tags")
+DEFENDED = ("text and tags", "cleaned", "capped", "agreed", "levelled")
+
+
+def picked(shop: Storefront, n: int, seed: int = 0) -> Array:
+    """Return n new items of a shop at random [n]."""
+    return np.random.default_rng([seed, shop.split.seed]).permutation(shop.new)[:n]
+
+
+def attacked(
+    shops: Sequence[Storefront], each: int, trigger: str, ways: Sequence[str], *, seed: int = 0
+) -> pd.DataFrame:
+    """Return the exposure of `each` items of every shop under every attack, by every way to rank.
+
+    Columns: way, model (the attack), fold, user (the item: what intervals are over), exposure. The way 'cleaned' is
+    'text and tags' of what people see of a text.
+    """
+    rows = []
+    for shop in shops:
+        for item in picked(shop, each, seed):
+            texts = attacks.attacks(shop, item, trigger)
+            seen = [attacks.as_people_see_it(text) for text in texts.values()]
+            for way in ways:
+                asked, name = (seen, "text and tags") if way == "cleaned" else (list(texts.values()), way)
+                got = shop.exposure(item, asked, name)
+                rows += [(way, attack, shop.split.seed, int(item), share) for attack, share in zip(texts, got)]
+    return pd.DataFrame(rows, columns=["way", "model", "fold", "user", "exposure"])
+
+
+def effects(results: pd.DataFrame, baseline: str = "honest") -> pd.DataFrame:
+    """Return the `study.compare` tables of `attacked`, way by way, over the items attacked; Holm over all rows."""
+    parts = [
+        study.compare(own, baseline, metric="exposure", unit="user").assign(way=way)
+        for way, own in results.groupby("way", sort=False)
+    ]
+    return study.answered(pd.concat(parts, ignore_index=True))
+
+
+def honest_cost(shops: Sequence[Storefront], ways: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of `ranking.evaluate` of each way with honest texts: what a defence costs those who need none."""
+    rows = []
+    for shop in shops:
+        scorers = {}
+        for way in ways:
+            scores = np.zeros(shop.split.train.shape)
+            scores[:, shop.new] = shop.lists("text and tags" if way == "cleaned" else way)
+            scorers[way] = ranking.from_matrix(scores)
+        rows.append(ranking.evaluate(scorers, shop.split, k=shop.k))
+    return pd.concat(rows, ignore_index=True)
+
+
+def detected(shops: Sequence[Storefront], each: int, trigger: str, *, seed: int = 0) -> pd.DataFrame:
+    """Return the share of texts that `attacks.stopped` stops, a row a fold and attack: model, fold, stopped.
+
+    The detector is set on the first half of a shop's honest new items to stop one in twenty; 'honest' is what it stops
+    of the other half.
+    """
+    rows = []
+    for shop in shops:
+        everybody = picked(shop, len(shop.new), seed)
+        signs = np.concatenate([attacks.suspicion(shop, item, [shop.texts[item]]) for item in everybody[each:]])
+        half = len(signs) // 2
+        found = {"honest": attacks.stopped(signs[half:], signs[:half])}
+        texts = [attacks.attacks(shop, item, trigger) for item in everybody[:each]]
+        by_item = [attacks.suspicion(shop, i, list(own.values())) for i, own in zip(everybody[:each], texts)]
+        for number, attack in enumerate(texts[0]):
+            if attack != "honest":
+                found[attack] = attacks.stopped(np.array([own[number] for own in by_item]), signs[:half])
+        rows += [(attack, shop.split.seed, np.mean(values)) for attack, values in found.items()]
+    return pd.DataFrame(rows, columns=["model", "fold", "stopped"])
+
+
+def undone(shops: Sequence[Storefront], each: int, counts: Sequence[int], *, seed: int = 0) -> pd.DataFrame:
+    """Return the exposure of items after true answers, with their own text and with that of a rival.
+
+    Columns: model ('honest text', 'text of a rival'), fold, user (the item), dial (answers), exposure. A text is a
+    prior of the item's factor, answers make it a posterior (chapter 07).
+    """
+    rows = []
+    for shop in shops:
+        items = picked(shop, each, seed)
+        newcomers = shilling.Newcomers(shop.split, shop.kernel(items[0], shop.texts[items[0]]), k=shop.k, yes=0)
+        for item in items:
+            copied = shilling.prior_of(newcomers, item, shop.kernel(item, attacks.imitated(shop)))
+            for model, prior in (("honest text", newcomers.prior[item]), ("text of a rival", copied)):
+                path = shilling.undone(newcomers, item, prior, counts)
+                rows += [(model, shop.split.seed, int(item), dial, share) for dial, share in path]
+    return pd.DataFrame(rows, columns=["model", "fold", "user", "dial", "exposure"])
+
+
+def pushed(shops: Sequence[Storefront], each: int, counts: Sequence[int], *, seed: int = 0) -> pd.DataFrame:
+    """Return the exposure of items after fake profiles, in a shop that reads texts and in one that does not.
+
+    Columns as those of `undone`; model is 'with text' or 'without text'.
+    """
+    rows = []
+    for shop in shops:
+        items = picked(shop, each, seed)
+        K = shop.kernel(items[0], shop.texts[items[0]])
+        for model, kernel in (("without text", None), ("with text", K)):
+            found = shilling.pushed(shilling.Newcomers(shop.split, kernel, k=shop.k), items, counts, seed=seed)
+            rows.append(found.rename(columns={"item": "user"}).assign(model=model, fold=shop.split.seed))
+    return pd.concat(rows, ignore_index=True)
+
+
+def along(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean exposure with its 95 % interval over items at every value of the dial, model by model."""
+    rows = []
+    for (model, dial), own in results.groupby(["model", "dial"], sort=False):
+        mean, low, high, _ = estimate(own.groupby("user")["exposure"].mean().to_numpy(), resampled=True)
+        rows.append((model, dial, mean, low, high))
+    return pd.DataFrame(rows, columns=["model", "dial", "mean", "low", "high"])
+
+
+def game_of(shop: Storefront, owners: Array, way: str, *, cost: float, explore: float) -> Game:
+    """Return the game of some `owners` (new items), who each may stay honest, stuff, choose ten words, or copy."""
+    scores = []
+    for item in owners:
+        own = shop.texts[item]
+        texts = [own, attacks.stuffed(shop, own), attacks.ten_words(shop, item, own), attacks.imitated(shop)]
+        scores.append(shop.way(way, np.full(len(texts), item), texts))
+    rivals = shop.lists(way)[:, ~np.isin(shop.new, owners)]
+    return Game(np.array(scores), rivals, shop.k, cost, explore)
+
+
+def played(
+    shops: Sequence[Storefront], n: int, way: str, *, cost: float = 0.02, explore: float = 0.0, seed: int = 0
+) -> pd.DataFrame:
+    """Return how the game of n owners ends in every shop, a row each.
+
+    Columns: fold, settled, rounds, honest (share of owners), recall before and after (of the real choices of all new
+    items), and what an owner who stays honest loses: `exposure` of the owners before, and of one alone honest after.
+    """
+    rows = []
+    for shop in shops:
+        owners = picked(shop, n, seed)
+        game = game_of(shop, owners, way, cost=cost, explore=explore)
+        end = best_responses(game)
+        first, last = np.zeros(len(owners), int), end.path[-1]
+        before, alone = (
+            np.mean([game.payoffs(owner, chosen)[0] for owner in range(len(owners))]) for chosen in (first, last)
+        )
+        recall = [_recall(shop, owners, game, chosen) for chosen in (first, last)]
+        rows.append((shop.split.seed, end.settled, len(end.path) - 1, (last == 0).mean(), *recall, before, alone))
+    columns = ["fold", "settled", "rounds", "honest", "recall before", "recall after", "exposure", "alone"]
+    return pd.DataFrame(rows, columns=columns).assign(explore=explore, way=way)
+
+
+def _recall(shop: Storefront, owners: Array, game: Game, chosen: Array) -> float:
+    scores = np.zeros(shop.split.train.shape)
+    scores[:, shop.new[~np.isin(shop.new, owners)]] = game.rivals
+    scores[:, owners] = game.standing(chosen)
+    return float(ranking.evaluate({"": ranking.from_matrix(scores)}, shop.split, k=shop.k)["recall"].mean())

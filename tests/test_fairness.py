@@ -1,0 +1,202 @@
+"""Penalties on groups, erasure of a concept, and tables of groups: against other ways to compute them."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from coldstart_utils.catalogue.dataset import Dataset
+from coldstart_utils.ground import ColdstartError
+from coldstart_utils.measure import groups, ranking, study
+from coldstart_utils.models import erasure, parity
+from coldstart_utils.models.content import bridge
+
+
+@pytest.fixture
+def problem():
+    rng = np.random.default_rng(0)
+    Z, Y, members = rng.normal(size=(30, 4)), rng.normal(size=(24, 12)), np.arange(12) < 5
+    return Z, Z @ Z.T, Y, np.arange(24), np.arange(24, 30), members
+
+
+def by_brute_force(Z, Y, warm, new, reg, members, weight, aim):
+    """Solve the normal equations of all users at once, with an intercept that is not penalised."""
+    c = parity.contrast(members)
+    c = c / np.linalg.norm(c)
+    D = np.column_stack([np.ones(len(Z)), Z - Z[warm].mean(axis=0)])
+    penalty = reg * np.diag([0.0, *np.ones(Z.shape[1])])
+    users, d = Y.shape[1], D.shape[1]
+    G = np.eye(users) + weight * np.outer(c, c)
+    # W [d, users]: DᵀD W G + penalty W = DᵀY (the target of 'equal errors' is weighted as the loss is).
+    right = D[warm].T @ Y @ (G if aim == "equal errors" else np.eye(users))
+    left = np.kron(D[warm].T @ D[warm], G.T) + np.kron(penalty, np.eye(users))
+    W = np.linalg.solve(left, right.ravel()).reshape(d, users)
+    return D[new] @ W
+
+
+@pytest.mark.parametrize("aim", parity.AIMS)
+@pytest.mark.parametrize("weight", [0.0, 0.5, 20.0])
+def test_the_closed_form_is_the_minimum(problem, aim, weight):
+    Z, K, Y, warm, new, members = problem
+    fair = parity.fair_bridge(K, Y, warm, new, 2.0, members, weight, aim)
+    assert fair == pytest.approx(by_brute_force(Z, Y, warm, new, 2.0, members, weight, aim), abs=1e-8)
+
+
+def test_without_weight_it_is_the_bridge_and_with_much_groups_get_the_same(problem):
+    _, K, Y, warm, new, members = problem
+    plain = bridge(K, Y, warm, new, 2.0)
+    assert parity.fair_bridge(K, Y, warm, new, 2.0, members, 0.0, "equal scores") == pytest.approx(plain)
+    heavy = parity.fair_bridge(K, Y, warm, new, 2.0, members, 1e9, "equal scores")
+    before, after = (parity.gaps(F.T, np.zeros((12, 6)), members) for F in (plain, heavy))
+    assert after["score gap"] < 1e-6 < before["score gap"]
+    # Within a group nothing changes but its mean.
+    inside = heavy[:, members] - plain[:, members]
+    assert np.ptp(inside, axis=1).max() < 1e-9
+
+
+def test_equal_errors_learns_the_difference_of_groups_instead_of_shrinking_it():
+    rng = np.random.default_rng(1)
+    Z, members = rng.normal(size=(60, 3)), np.arange(40) < 20
+    Y = Z @ rng.normal(size=(3, 1)) * members + 0.1 * rng.normal(size=(60, 40))
+    warm, new = np.arange(40), np.arange(40, 60)
+    found = {
+        aim: parity.gaps(parity.fair_bridge(Z @ Z.T, Y[warm], warm, new, 50.0, members, 30.0, aim).T, Y[new].T, members)
+        for aim in parity.AIMS
+    }
+    assert found["equal errors"]["error gap"] < 0.2 * found["equal scores"]["error gap"]
+    assert found["equal scores"]["score gap"] < 0.2 * found["equal errors"]["score gap"]
+
+
+@pytest.mark.parametrize(
+    "change, match",
+    [
+        ({"members": np.arange(12) == 0}, "two users or more on each side, got 1 and 11"),
+        ({"members": np.ones(12, bool)}, "got 12 and 0"),
+        ({"members": np.ones(12)}, "expected a mask of users"),
+        ({"members": np.arange(5) < 2}, "mask of 12 users"),
+        ({"weight": -1.0}, "weight: expected a number of 0 or more"),
+        ({"aim": "justice"}, "aim: expected one of equal scores, equal errors, got 'justice'"),
+    ],
+)
+def test_what_is_no_group_is_refused_in_a_sentence(problem, change, match):
+    _, K, Y, warm, new, members = problem
+    asked = {"members": members, "weight": 1.0, "aim": "equal scores"} | change
+    with pytest.raises(ColdstartError, match=match):
+        parity.fair_bridge(K, Y, warm, new, 2.0, **asked)
+
+
+# --- Erasure ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told():
+    rng = np.random.default_rng(2)
+    concept = rng.integers(2, size=400)
+    X = rng.normal(size=(400, 6)) @ rng.normal(size=(6, 6))
+    X[:, :2] += 2 * concept[:, None]
+    return X, concept
+
+
+def test_no_linear_function_is_correlated_with_what_was_erased(told):
+    X, concept = told
+    erased = erasure.leace(X, concept)(X)
+    assert np.abs(np.cov(erased.T, concept)[-1, :-1]).max() < 1e-9
+    assert np.abs(np.cov(X.T, concept)[-1, :-1]).max() > 0.3
+    # Twice is once.
+    assert erasure.leace(X, concept)(erased) == pytest.approx(erased)
+
+
+def test_it_moves_less_than_the_projection_that_also_erases(told):
+    X, concept = told
+    moved = np.square(erasure.leace(X, concept)(X) - X).sum()
+    across = np.cov(X.T, concept)[-1, :-1]
+    across /= np.linalg.norm(across)
+    plain = np.outer((X - X.mean(axis=0)) @ across, across)
+    assert np.abs(np.cov((X - plain).T, concept)[-1, :-1]).max() < 1e-9
+    assert moved < np.square(plain).sum()
+
+
+def test_the_map_is_that_of_the_paper(told):
+    X, concept = told
+    one = erasure.leace(X, concept)
+    centred, z = X - X.mean(axis=0), concept - concept.mean()
+    values, axes = np.linalg.eigh(centred.T @ centred / len(X))
+    W = axes @ np.diag(values**-0.5) @ axes.T
+    seen = W @ (centred.T @ z / len(X))
+    assert one.map == pytest.approx(np.linalg.inv(W) @ np.outer(seen, seen) / (seen @ seen) @ W)
+
+
+def test_directions_without_spread_do_no_harm(told):
+    X, concept = told
+    erased = erasure.leace(np.column_stack([X, X[:, 0], np.ones(400)]), concept)(
+        np.column_stack([X, X[:, 0], np.ones(400)])
+    )
+    assert np.isfinite(erased).all() and np.abs(np.cov(erased.T, concept)[-1, :-1]).max() < 1e-8
+
+
+@pytest.mark.parametrize(
+    "concept, match", [(np.ones(400), "got a constant"), (np.zeros(3), "a concept for each of 400 vectors, got 3")]
+)
+def test_a_concept_that_says_nothing_is_refused(told, concept, match):
+    with pytest.raises(ColdstartError, match=match):
+        erasure.leace(told[0], concept)
+
+
+# --- Groups ----------------------------------------------------------------------------------------------------------
+
+
+def catalogue():
+    rng = np.random.default_rng(0)
+    n = 200
+    users = pd.DataFrame(
+        {
+            "user_id": [str(u) for u in range(n)], "age": [str(18 + u % 50) for u in range(n)],
+            "gender": ["M" if u % 3 else "F" for u in range(n)],
+            "occupation": ["student" if u % 2 else "other" if u % 4 else "nurse" for u in range(n)],
+        }
+    )  # fmt: skip
+    user = np.repeat(np.arange(n), 1 + np.arange(n) % 12)
+    table = pd.DataFrame({"user": user, "item": rng.integers(40, size=len(user))}).drop_duplicates()
+    items = pd.DataFrame({"item_id": [str(i) for i in range(40)]})
+    return Dataset("made", table, items, users, pd.DataFrame(), pd.DataFrame())
+
+
+def test_groups_are_large_enough_to_speak_of():
+    kinds = groups.groups_of_users(catalogue(), least=40)
+    assert set(kinds) == {"age", "gender", "occupation", "choices"}
+    assert set(kinds["occupation"].dropna()) == {"student", "nurse"}
+    assert kinds["gender"].value_counts().to_dict() == {"M": 133, "F": 67}
+    assert all(values.value_counts().min() >= 25 for values in kinds.values())
+    few = dataclasses.replace(catalogue(), users=catalogue().users.assign(gender=["F", *["M"] * 199]))
+    assert "gender" not in groups.groups_of_users(few)
+
+
+def test_a_group_that_is_served_worse_is_found_and_noise_is_not():
+    rng, kinds = np.random.default_rng(0), groups.groups_of_users(catalogue())
+    rows = [
+        (fold, user, rng.normal(0.3 - 0.1 * (kinds["gender"][user] == "F"), 0.05))
+        for fold in range(5)
+        for user in range(200)
+    ]
+    table = groups.by_group(pd.DataFrame(rows, columns=["fold", "user", "recall"]), kinds).set_index("model")
+    assert table.loc["F", "worse"] and table.loc["M", "better"]
+    assert table.loc["F", "difference"] == pytest.approx(-0.1, abs=0.01)
+    others = table.drop(["F", "M"])
+    assert not (others["better"] | others["worse"]).any()
+    assert (table["diff_low"] < table["difference"]).all() and table.loc["F", "n"] == 67
+
+
+def test_without_a_group_there_is_no_table():
+    results = pd.DataFrame({"fold": [0, 1], "user": [0, 0], "recall": [0.1, 0.2]})
+    with pytest.raises(ColdstartError, match="at least one kind of group"):
+        groups.by_group(results, {})
+
+
+def test_places_in_proportion_are_one():
+    X = catalogue().matrix()
+    folds = study.item_folds(X, 2)
+    flat = [ranking.from_matrix(np.random.default_rng(0).random(X.shape)) for _ in folds]
+    table = groups.places(flat, folds, {"all": np.ones(40, bool), "half": np.arange(40) < 20}, k=5).set_index("model")
+    assert table.loc["all", ["items", "choices", "mean"]].tolist() == pytest.approx([1, 1, 1])
+    assert table.loc["half", "places"] == pytest.approx(0.5, abs=0.15)
