@@ -91,12 +91,12 @@ def crowd(browser, server, n: int, letters: str, pause: int) -> None:
     told(f"  key to the whole answer, {n - 1} others without a browser", [1000 * seconds for seconds in heard])
     full = server.memory()
     print(f"memory of the server: {before:.0f} MB before them, {full:.0f} MB with all {n}: "
-          f"{(full - before) / n:.1f} MB each")  # fmt: skip
+          f"{(full - before) / n:.1f} MB each", flush=True)  # fmt: skip
     page.close(run_before_unload=True)
     for other in others:
         other.close()
     time.sleep(60)
-    print(f"a minute after they left: {server.memory():.0f} MB")
+    print(f"a minute after they left: {server.memory():.0f} MB", flush=True)
     again = [Visitor(server.url) for _ in range(n)]
     print(f"with {n} more in their place: {server.memory():.0f} MB")
     for other in again:

@@ -169,7 +169,7 @@ def test_fake_profiles_push_and_true_answers_undo(shop):
     K = shop.kernel(int(shop.new[0]), shop.texts[shop.new[0]])
     newcomers = shilling.Newcomers(shop.split, K, k=4)
     item = int(min(shop.new, key=lambda i: newcomers.exposure(i, newcomers.prior[i])))
-    table = shilling.pushed(newcomers, [item], [0, 5, 40])
+    table = shilling.pushed(newcomers, np.array([item]), [0, 5, 40])
     exposed = table["exposure"].tolist()
     assert exposed[2] >= exposed[1] >= exposed[0] and exposed[2] > exposed[0]
     assert shilling.undone(newcomers, item, newcomers.prior[item], [0])[0][1] == exposed[0]

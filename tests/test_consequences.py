@@ -65,9 +65,8 @@ def test_answers_are_counted_until_they_suffice():
     )
     pushed = pd.DataFrame([("with text", 0, 0.0), ("with text", 5, 0.05)], columns=["model", "dial", "mean"])
     told = consequences_told.answers(undone, pushed)
-    assert (
-        "After 5 true answers" in told and "more than 5 fake profiles (with text)" in told and "5% (with text)" in told
-    )
+    assert "after 5 true answers in 1% and 0%" in told and "Half of the lead is gone after 5." in told
+    assert "more than 5 fake profiles (with text)" in told and "5% (with text)" in told
 
 
 def test_the_front_begins_at_the_bridge_and_closes_the_gap():

@@ -71,6 +71,7 @@ def by_group(table: pd.DataFrame, *, metric: str) -> Figure:
         unclear=~table["better"] & ~table["worse"],
     )  # fmt: skip
     xlabel = f"difference in {metric} to all other users (95 % interval: the wider of users and folds)"
+    xlabel += "\ngrey: not shown to differ after Holm's correction over all rows"
     return intervals(rows, title="Whom do the lists of new films serve?", xlabel=xlabel, signs=True)
 
 

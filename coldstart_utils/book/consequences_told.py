@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,6 +18,11 @@ from .record import Claim, is_shown, not_shown
 
 Array = np.ndarray
 NOBODY = "nobody is shown to be"
+
+
+def _typeset(text: str) -> str:
+    """Return a sentence in which a hyphen before a number is a minus sign."""
+    return re.sub(r"(?<!\w)-(?=\d)", "−", text)
 
 
 # --- Cause -----------------------------------------------------------------------------------------------------------
@@ -44,6 +50,16 @@ def estimates(table: pd.DataFrame, sizes: list[float]) -> str:
     )
 
 
+def ratio(found: Mapping[str, Verdict]) -> str:
+    """Return what bts earns as a multiple of random by IPS from random's log of all items, with its interval."""
+    table, rate = found["all, random to bts"].table, found["all, bts to random"].table["truth"].iloc[0]
+    row = table[table["estimator"] == "IPS"].iloc[0]
+    return (
+        f"Ours, by IPS: {row['value'] / rate:.2f} ({row['low'] / rate:.2f} to {row['high'] / rate:.2f}). In its own "
+        f"log bts got {row['truth'] / rate:.2f} times as many clicks."
+    )
+
+
 def recalls(judged: pd.DataFrame) -> pd.DataFrame:
     """Return the mean recall of `simulated.compared` by model and rule, with 95 % intervals over the logs drawn."""
     rows = [
@@ -62,7 +78,7 @@ def offline(means: pd.DataFrame) -> str:
     """Return which ranking each rule names, and how far the test on logged clicks is off."""
     best, by_rule = best_by(means), means.pivot(index="rule", columns="model", values="mean")
     gap, mended = ((by_rule.loc[rule] / by_rule.loc["truth"] - 1).map("{:+.0%}".format) for rule in RULES[:2])
-    return (
+    return _typeset(
         f"**{'Yes' if best['as logged'] == best['truth'] else 'No'}.** The best is, "
         + "; ".join(f"{rule}, *{best[rule]}*" for rule in RULES)
         + f". The test on logged clicks is off by {', '.join(f'{value} ({name})' for name, value in gap.items())}; "
@@ -96,7 +112,7 @@ def served(table: pd.DataFrame, lists: pd.DataFrame, kinds: Mapping[str, pd.Seri
         rows = own[own["worse"]].itertuples()
         return ", ".join(f"{row.kind} {row.model} ({row.difference:+.3f})" for row in rows) or NOBODY
 
-    return (
+    return _typeset(
         f"**Served worse by recall:** {worse(table)}. Who chose much wants more than a list holds, so a part of "
         f"this is arithmetic. **By NDCG**, which divides by what is possible: {worse(by_ndcg)}. Who is failed depends "
         "on the metric."
@@ -114,7 +130,7 @@ def front(points: pd.DataFrame, results: pd.DataFrame, concept: str) -> str:
             f"*{aim}*: score gap {change['score gap']:+.0%}, error gap {change['error gap']:+.0%}, recall gap "
             f"{own['recall gap'].iloc[0]:+.3f} → {own['recall gap'].iloc[-1]:+.3f}, NDCG {table['told'].iloc[-1]}"
         )
-    return (
+    return _typeset(
         f"Two sides by {concept}. At the largest weight, "
         + "; ".join(parts)
         + ". Where to stand on this front is for those whom it concerns; no number here says it."
@@ -187,14 +203,17 @@ def factors(grid: pd.DataFrame) -> pd.Series:
 
 
 def answers(undone: pd.DataFrame, pushed: pd.DataFrame) -> str:
-    """Return after how many true answers a copied text brings nothing, and how many fake profiles a tenth takes."""
-    start = undone[(undone["model"] == "honest text") & (undone["dial"] == 0)]["mean"].iloc[0]
-    copied = undone[undone["model"] == "text of a rival"]
+    """Return what true answers leave of the lead of a copied text, and how many fake profiles a tenth takes."""
+    lead = undone.pivot(index="dial", columns="model", values="mean")
+    first, last, gap = lead.iloc[0], lead.iloc[-1], lead["text of a rival"] - lead["honest text"]
+    half = gap.reset_index(name="mean")
     needed = {model: _first(own, own["mean"] >= 0.1) for model, own in pushed.groupby("model", sort=False)}
     five = {model: own.set_index("dial")["mean"].get(5.0, np.nan) for model, own in pushed.groupby("model", sort=False)}
     return (
-        f"After {_first(copied, copied['mean'] <= start)} true answers the copied text brings no more than the "
-        "honest one without any; an honest film that few want falls too. A tenth of all lists takes "
+        f"Without answers the copied text stands in {first['text of a rival']:.0%} of the lists, the honest one in "
+        f"{first['honest text']:.0%}; after {lead.index[-1]:.0f} true answers in {last['text of a rival']:.0%} and "
+        f"{last['honest text']:.0%}. Half of the lead is gone after {_first(half, half['mean'] <= gap.iloc[0] / 2)}. A "
+        "tenth of all lists takes "
         + " and ".join(f"{value} fake profiles ({model})" for model, value in needed.items())
         + "; five bring "
         + " and ".join(f"{value:.0%} ({model})" for model, value in five.items())
@@ -212,7 +231,7 @@ def games(table: pd.DataFrame) -> str:
     lost = (table["recall after"] - table["recall before"]).groupby(table["way"], sort=False).mean()
     least, most = honest.columns[0], honest.columns[-1]
     first, alone = table["exposure"].mean(), table["alone"].mean()
-    return (
+    return _typeset(
         f"{table['settled'].mean():.0%} of the games settle. Honest at the end: "
         + ", ".join(f"{row[least]:.0%} ({way})" for way, row in honest.iterrows())
         + f"; with {most:.0%} of the places at random "
@@ -268,7 +287,7 @@ def of_fairness(points: pd.DataFrame, after: Mapping[str, pd.Series]) -> dict[st
 
 def of_attack(effects: pd.DataFrame, grid: pd.DataFrame, pushed: pd.DataFrame) -> dict[str, Claim]:
     """Return what is claimed of attacks, a defence, and fake profiles."""
-    rows, factor = effects.set_index("model"), factors(grid)
+    rows, factor = effects.set_index("model", drop=False), factors(grid)
     words = rows[rows["way"] == "words"].loc[["30 words of famous films"]]
     order = rows.loc[["an instruction"]]
     ten = pushed[pushed["dial"] == 10]

@@ -104,6 +104,7 @@ def takers(curves: Mapping[str, Array], *, of: int, title: str) -> Figure:
     for reached, colour in zip(curves.values(), COLOURS):
         ax.plot(np.arange(1, len(reached) + 1), reached, color=colour)
     ax.set(xlabel="visitors, in the order in which they came", ylabel=f"takers shown theirs, of {of}", title=title)
+    ax.set_xlim(0, max(len(reached) for reached in curves.values()))
     named = zip(curves.items(), COLOURS)
     label_ends(ax, [(r[-1], r.mean(), f"{name}  {r[-1]:.0f}", colour) for (name, r), colour in named])
     return fig
@@ -143,8 +144,8 @@ def knee(times: pd.DataFrame, most: float = 15.0) -> tuple[float, str]:
     first, click = lists.iloc[0], clicks.iloc[0]
     return rate, (
         f"At {lists.index[0]} requests a second a list takes {first['p50']:.1f} ms in the median and "
-        f"{first['p99']:.1f} at p99, a click {click['p50']:.1f} and {click['p99']:.1f}, of which most is waiting for "
-        f"the disk. The highest of these rates at which 99 % of the lists come within {most:g} ms is {rate:.0f} a "
+        f"{first['p99']:.1f} at p99, a click, which waits for the disk, {click['p50']:.1f} and {click['p99']:.1f}. "
+        f"The highest of these rates at which 99 % of the lists come within {most:g} ms is {rate:.0f} a "
         "second, with client and service on the same machine. Past the knee requests wait for each other; past a bound "
         "the service says 503 and when to come again, in place of letting all wait."
     )

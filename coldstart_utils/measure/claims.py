@@ -73,7 +73,7 @@ def untrained_text(split: Split, vectors: Array) -> ranking.Scorer:
 
 
 def item_methods(world: World) -> dict[str, study.Method]:
-    """Return the methods that rank new items, by name; those that a world has no data for are left out.
+    """Return the methods that rank new items, by name; what a world has no data for is left out.
 
     Bridges carry EASE; each tunes its penalty. 'oracle popularity' counts the hidden choices.
     """

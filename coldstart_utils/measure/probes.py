@@ -26,7 +26,7 @@ def probed(
 
     Rows are dealt into folds, of which one is asked and the others are known. The probe 'linear' is a logistic
     regression, 'non-linear' a support vector machine with a Gaussian kernel; both learn from the people that the eraser
-    learnt from. 'linear, other people' learns from one half of the known, its eraser from the other. Columns: asked,
+    learnt from. 'linear (other people)' learns from one half of the known, its eraser from the other. Columns: asked,
     probe, model ('as they are', 'erased'), fold, auc. Raises ColdstartError for a concept that is not two-valued.
     """
     vectors, asked = floats(vectors, "vectors").astype(float), {"the concept": np.asarray(concept)} | dict(others)
@@ -40,7 +40,7 @@ def probed(
         half = part < folds
         for learns, erases, kinds in (
             (known, known, ("linear", "non-linear")),
-            (known & half, known & ~half, ("linear, other people",)),
+            (known & half, known & ~half, ("linear (other people)",)),
         ):
             erased = leace(vectors[erases], concept[erases])(vectors)
             for model, Z in (("as they are", vectors), ("erased", erased)):

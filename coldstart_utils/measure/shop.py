@@ -66,7 +66,7 @@ def price_bands(prices: Array, bands: int = 10) -> sparse.csr_matrix:
 
 
 def variants(titles: Sequence[str]) -> Array:
-    """Return the number of each item's group [items]: items whose titles differ by words of colour only share one."""
+    """Return a group for each item [items]: titles that differ by words of colour only share one."""
     colours = set(COLOURS.split())
     keys = [" ".join(w for w in re.findall(r"\w+", title.lower()) if w not in colours) for title in titles]
     # A title of nothing but colours says nothing about likeness.
