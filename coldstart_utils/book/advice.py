@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 
 from ..catalogue.dataset import Dataset, best_known
-from ..catalogue.features import item_texts
-from ..catalogue.splits import warm
 from ..ground import ColdstartError
 from ..language.context import content_blocks
 from ..language.encoders import TextEncoder
 from ..measure import ranking, study
+from ..measure.claims import traits
 from ..measure.recipe import Transferred, transfer
 from ..models.content import block_kernels
 from ..models.transfer import Neighbours, Transfer
@@ -38,15 +37,11 @@ class Numbers:
     fame: float
 
 
-def numbers(dataset: Dataset, seed: int = 0) -> Numbers:
-    """Return the numbers of a catalogue, `fame` on at most 3,000 users."""
-    X = dataset.matrix()
-    counts = np.diff(X.tocsc().indptr)
-    split = warm(X, seed)
-    asked = np.sort(np.random.default_rng(seed).permutation(split.users)[:MOST_USERS])
-    fame = ranking.evaluate({"": ranking.from_items(split.item_counts)}, replace(split, users=asked))["recall"].mean()
-    words = float(np.median([len(text.split()) for text in item_texts(dataset)]))
-    return Numbers(dataset.n_users, dataset.n_items, X.nnz, words, float(np.mean(counts < 5)), float(fame))
+def numbers(dataset: Dataset) -> Numbers:
+    """Return the numbers of a catalogue (`measure.claims.traits`)."""
+    found = traits(dataset)
+    users, items, choices = (int(found[name]) for name in ("users", "items", "choices"))
+    return Numbers(users, items, choices, found["words an item"], found["rare"], found["fame"])
 
 
 @dataclass(frozen=True)

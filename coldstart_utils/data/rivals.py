@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from coldstart_utils.catalogue.dataset import Dataset, best_known
 from coldstart_utils.catalogue.movielens import attach_expansion
 from coldstart_utils.catalogue.sources import load_dataset
 from coldstart_utils.catalogue.splits import Split
+from coldstart_utils.catalogue.worlds import at_first
 from coldstart_utils.ground import ColdstartError, package_file, written_aside
 from coldstart_utils.language.context import content_blocks
 from coldstart_utils.language.encoders import TextEncoder
@@ -34,8 +34,6 @@ from coldstart_utils.models.transfer import Neighbours, Transfer
 Array = np.ndarray
 FILE = "rivals.tsv"
 RECIPE = "recipe"
-# What is written about an item only after people have met it: a new group has had no events, a new artist no tags.
-HINDSIGHT = {"nashville-meetup": ["events"], "lastfm-2k": ["tags"]}
 MOST_ITEMS, TRIALS = 4_000, 4  # more would take hours
 KEPT = ["recall", "ndcg", "tail_recall"]
 COLUMNS = ["world", "users", "items", "model", "fold", *KEPT, "setting", "seconds"]
@@ -82,9 +80,7 @@ def worlds(folder: Path | None) -> Iterator[tuple[str, Dataset]]:
     yield "ml-100k, generated text", attach_expansion(films)
     for path in sorted(folder.iterdir()) if folder else []:
         if list(path.glob("*.inter")):
-            dataset = load_dataset(path)
-            written_later = [column for column in HINDSIGHT.get(path.name, []) if column in dataset.items]
-            yield path.name, replace(dataset, items=dataset.items.drop(columns=written_later))
+            yield path.name, at_first(load_dataset(path))
 
 
 def measured(world: str, dataset: Dataset, encoder: TextEncoder, wanted: list[str]) -> Iterator[pd.DataFrame]:
