@@ -14,6 +14,7 @@ from ..measure.logged import LEANING, Verdict
 from ..measure.simulated import RULES
 from ..measure.study import compare
 from ..models.parity import AIMS
+from ..whatif.attack import WAYS
 from .record import Claim, is_shown, not_shown
 
 Array = np.ndarray
@@ -289,7 +290,7 @@ def of_attack(effects: pd.DataFrame, grid: pd.DataFrame, pushed: pd.DataFrame) -
     """Return what is claimed of attacks, a defence, and fake profiles."""
     rows, factor = effects.set_index("model", drop=False), factors(grid)
     words = rows[rows["way"] == "words"].loc[["30 words of famous films"]]
-    order = rows.loc[["an instruction"]]
+    order = rows[rows["way"].isin(WAYS)].loc[["an instruction"]]
     ten = pushed[pushed["dial"] == 10]
     return {
         "30 words of famous films raise the exposure of a new film ranked by words": is_shown(words),

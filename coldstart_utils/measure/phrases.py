@@ -54,7 +54,10 @@ def evidence(rows: pd.Series | pd.DataFrame) -> str:
     further = [column for column in table if column not in COMPARED]
     parts: dict[str, list[str]] = {}
     for _, row in table.iterrows():
-        place = "".join(f", {column} {row[column]}" for column in further)
+        place = "".join(
+            f", {column} {row[column]:g}" if isinstance(row[column], float) else f", {column} {row[column]}"
+            for column in further
+        )
         units = f"{METRICS.get(row.metric, row.metric)}{place}, {row.n} {row.unit}s"
         against = f"{row.baseline} {row['mean'] - row.difference:.3f} ({units})"
         parts.setdefault(against, []).append(f"{row.model} {row['mean']:.3f}, {row.told}")

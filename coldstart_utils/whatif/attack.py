@@ -50,7 +50,7 @@ def effects(results: pd.DataFrame, baseline: str = "honest") -> pd.DataFrame:
         study.compare(own, baseline, metric="exposure", unit="user").assign(way=way)
         for way, own in results.groupby("way", sort=False)
     ]
-    return study.answered(pd.concat(parts, ignore_index=True))
+    return study.answered(pd.concat(parts, ignore_index=True)).assign(unit="item")
 
 
 def honest_cost(shops: Sequence[Storefront], ways: Sequence[str]) -> pd.DataFrame:
