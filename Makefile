@@ -24,7 +24,7 @@ notebooks: setup ## run the series in full; executed notebooks, figures and the 
 book: setup ## bind the pages of the last run again, as a book in build/book/; run the series first if it never ran
 	@if test -d build/notebooks; then $(BIN)/coldstart book; else $(BIN)/coldstart run; fi
 test: setup chromium ## lint, types, check what is generated, run every test
-	$(ON_PATH) sh -ec 'ruff check; ruff format --check; mypy; coldstart refresh --check; pytest $(TWO)'
+	$(ON_PATH) sh -ec 'ruff check; ruff format --check; mypy; coldstart refresh --check; pytest $(TWO) --ignore=tests/catalogues; pytest tests/catalogues'
 catalogues: setup ## take small catalogues of all kinds through every chapter; the table goes to build/catalogues.md
 	$(ON_PATH) COLDSTART_CATALOGUES=all pytest tests/catalogues
 test-fast: setup ## the tests without the notebooks and the browser

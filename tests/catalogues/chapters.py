@@ -11,6 +11,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,7 +108,16 @@ def start(chapter, parameters):
 
 
 def run_all(asked, jobs=2):
-    """Return the `Outcome` of each of `asked` (key → chapter, parameters), so many at a time."""
+    """Return the `Outcome` of each of `asked` (key → chapter, parameters), so many at a time.
+
+    The forks come from a fresh interpreter: one that has computed by several threads may leave a fork waiting for them.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
+        return fresh.submit(_run_all, asked, jobs).result()
+
+
+def _run_all(asked, jobs):
+    warm_up()
     waiting, running, found = dict(asked), {}, {}
     while waiting or running:
         while waiting and len(running) < jobs:
@@ -123,8 +133,3 @@ def run_all(asked, jobs=2):
                 found[key] = Outcome(chapter, "broke", 0.0, text=f"the process ended with {child.exitcode}")
             child.join()
     return found
-
-
-def run(chapter, **parameters):
-    """Return the `Outcome` of one chapter."""
-    return run_all({"": (chapter, parameters)})[""]

@@ -41,7 +41,6 @@ def outcomes(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("catalogues")
     asked = {item.callspec.params["asked"] for item in request.session.items if "outcomes" in item.fixturenames}
     folders = {name: shops.make(folder, name) for name in {name for name, _ in asked}}
-    chapters.warm_up()
     found = chapters.run_all({one: (one[1], {"DATASET": str(folders[one[0]])}) for one in sorted(asked)})
     if ALL:
         (chapters.ROOT / "build").mkdir(exist_ok=True)
