@@ -210,13 +210,13 @@ def page_of_halves(page: pd.DataFrame) -> pd.DataFrame:
     if page.empty:
         return page
     columns = {
-        "set against": page["claim"].map(PREDICTED),
-        "its median": page["median"].map("{:.2f}".format),
-        "mean lead below": page["below"].map(lambda x: signed(x, 2)),
-        "mean lead above": page["above"].map(lambda x: signed(x, 2)),
+        "lead of the": page["claim"].map(PREDICTED).str.removeprefix("lead of the "),
+        "median": page["median"].map("{:.2f}".format),
+        "mean below": page["below"].map(lambda x: signed(x, 2)),
+        "mean above": page["above"].map(lambda x: signed(x, 2)),
         "shown below": page["shown below"],
         "shown above": page["shown above"],
-        "rank correlation": page["correlation"].map(lambda x: signed(x, 2)),
+        "correlation": page["correlation"].map(lambda x: signed(x, 2)),
         "p (Holm)": page["p"].map(lambda p: _small(p).removeprefix("= ")),
     }
     return pd.DataFrame(columns).set_axis(page["number"].tolist())
@@ -259,6 +259,6 @@ def told_hindsight_best(table: pd.DataFrame) -> str:
 
 
 def page_of_hindsight(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of `hindsight` for readers: three decimals, plain names of columns."""
-    names = {"it reaches": "it reaches (NDCG@20)", "told": "lead of the recipe", "answer": "shown"}
-    return table.drop(columns="difference").round(3).rename(columns=names)
+    """Return the table of `hindsight` for readers: rival, what it reaches, lead of the recipe, whether it is shown."""
+    names = {"it reaches": "NDCG@20", "told": "lead of the recipe", "answer": "shown"}
+    return table.drop(columns=["recipe", "difference"]).round(3).rename(columns=names)
