@@ -1,4 +1,4 @@
-"""Draw figures/12_idea.png: any catalogue goes through the same folds, and four numbers place it among other worlds."""
+"""Draw figures/12_idea.png: any catalogue goes through the same folds; four numbers place it beside others."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def draw():
     ax.text(0.75, 4.05, "folders", ha="center", color=GREY, fontsize=9.5)
     ax.text(3.75, 4.05, "a study", ha="center", color=GREY, fontsize=9.5)
     ax.text(6.6, 4.05, "what holds", ha="center", color=GREY, fontsize=9.5)
-    ax.text(10.0, 4.05, "your four numbers say which world is near", ha="center", color=GREY, fontsize=9.5)
+    ax.text(10.0, 4.05, "your catalogue beside the nine", ha="center", color=GREY, fontsize=9.5)
     arrow(ax, (8.15, 1.95), (7.35, 1.95), ORANGE)
     ax.set(xlim=(-0.1, 11.95), ylim=(0.1, 4.35))
     ax.axis("off")

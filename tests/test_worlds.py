@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from coldstart_utils.book import cli, world_plots
+from coldstart_utils.book import cli, world_plots, world_tales
 from coldstart_utils.book import worlds as opened
 from coldstart_utils.catalogue import worlds
 from coldstart_utils.catalogue.atomic import read_atomic
@@ -137,6 +137,53 @@ def test_the_nearest_world_is_oneself():
     traits = kept.read().query("look == 'traits'").pivot(index="world", columns="metric", values="value")
     for world in traits.index:
         assert claims.nearest(traits, traits.loc[world].to_dict())[0] == world
+
+
+def test_a_number_foretells_only_what_stands_after_holm():
+    traits = pd.DataFrame({name: np.arange(9.0) for name in claims.HINTS}, index=list("abcdefghi"))
+    leads = {"ceiling": np.arange(9.0), "bridge": [4, 0, 5, 1, 6, 2, 7, 3, 8], "title": np.zeros(9)}
+    rows = [
+        {"claim": claim, "world": world, "difference": lead, "better": False}
+        for claim, of_worlds in leads.items()
+        for world, lead in zip(traits.index, of_worlds)
+    ]
+    page = claims.halves(pd.DataFrame(rows), traits).set_index("claim")
+    assert page.loc["ceiling", "correlation"] == 1 and page.loc["ceiling", "p"] < 0.001
+    assert page.loc["title", ["correlation", "p"]].tolist() == [0, 1] and 0.05 < page.loc["bridge", "p"] < 1
+    told = world_tales.told_halves(page.reset_index())
+    assert "**Fame foretells" in told and "little surprise" in told
+    assert "choices an item (+.50" in told.split("**Not shown to foretell a finding:**")[1]
+    assert "little surprise" not in world_tales.told_halves(page.drop("ceiling").reset_index())
+
+
+def test_the_recipe_is_told_ahead_only_where_it_is_shown():
+    rng = np.random.default_rng(0)
+    rows = [
+        (world, model, fold, 0.3 + lead * (model == "recipe") + 0.01 * rng.random())
+        for world, lead in (("sure", 0.2), ("level", 0.0), ("lost", -0.2))
+        for model in ("recipe", "ridge")
+        for fold in range(5)
+    ]
+    table = world_tales.hindsight(pd.DataFrame(rows, columns=["world", "model", "fold", "ndcg"]), "recipe")
+    told = world_tales.told_hindsight_best(table)
+    assert "in 1 of 3 worlds** (sure), shown behind in lost" in told
+
+
+def test_every_finding_of_the_recorded_worlds_is_told():
+    table = claims.answers(kept.read().query("look == 'claims'"))
+    told = world_tales.told_answers(table, ["ml-100k"])
+    assert all(claim.said.replace("*", r"\*") in told for claim in claims.CLAIMS.values())
+    only_tail = table.assign(better=table["claim"] == "tail")
+    assert "nearly must" in world_tales.told_answers(only_tail, [])
+    assert "nearly must" not in world_tales.told_answers(table.assign(better=True), [])
+
+
+def test_news_without_a_shown_difference_says_so():
+    rows = kept.read().query("look == 'news'")
+    told = world_tales.told_news(world_tales.compared_news(rows))
+    assert told.startswith("**No difference to trying without text is shown in ml-100k or mind-2000**")
+    sure = rows.assign(value=rows["value"] + (rows["model"] == "text"))
+    assert "**Shown to differ from trying: text in" in world_tales.told_news(world_tales.compared_news(sure))
 
 
 # --- A shop ----------------------------------------------------------------------------------------------------------

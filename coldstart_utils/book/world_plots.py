@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,8 +14,11 @@ from ..measure.claims import CLAIMS
 from ..measure.phrases import signed
 from ..palette import BLUE, FAINT, GREEN, GREY, INK, ORANGE, figure
 
-MARKS = {"Yes": ("✓", GREEN), "No, the reverse": ("✗", ORANGE), "Not shown": ("·", GREY)}
-KEY = "✓ shown   ✗ the reverse is shown   · not shown   – cannot be asked   (chapter)   ± half of the 95 % interval"
+MARKS = {"Yes": ("✓", GREEN), "No, the reverse": ("✗", ORANGE), "Not shown": ("", GREY)}
+KEY = (
+    "✓ shown    ✗ the reverse is shown    grey: not shown    – cannot be asked    (chapter)\n"
+    "marks: after Holm over all worlds    ±: half of the 95 % interval before it"
+)
 PANELS = {
     "items": ("items", True),
     "choices an item": ("choices an item", True),
@@ -27,35 +31,41 @@ PANELS = {
 def verdicts(table: pd.DataFrame, *, title: str) -> Figure:
     """Return the table of `claims.answers`: claims down, worlds across; mark, difference, half of its interval."""
     worlds, names = [*dict.fromkeys(table["world"])], [name for name in CLAIMS if name in set(table["claim"])]
-    fig, ax = figure(width=max(7.4, 2.9 + 0.74 * len(worlds)), height=1.7 + 0.5 * len(names))
+    fig, ax = figure(width=max(7.4, 2.2 + 0.74 * len(worlds)), height=1.9 + 0.5 * len(names))
     for row in table.itertuples():
         x, y = worlds.index(row.world), names.index(row.claim)
         mark, colour = MARKS[row.answer]
         ax.add_patch(Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, color=colour, alpha=0.16, lw=0))
         ax.text(x - 0.44, y, mark, color=colour, va="center", fontsize=11, weight="bold")
-        ax.text(x + 0.44, y - 0.15, signed(row.difference), color=INK, ha="right", va="center", fontsize=9.5)
+        ax.text(x + 0.425, y - 0.15, signed(row.difference), color=INK, ha="right", va="center", fontsize=10.5)
         half = (row.diff_high - row.diff_low) / 2
         told = f"±{half:.3f}".replace("0.", ".") if np.isfinite(half) else ""
-        ax.text(x + 0.44, y + 0.23, told, color=GREY, ha="right", va="center", fontsize=8)
+        ax.text(x + 0.425, y + 0.23, told, color=GREY, ha="right", va="center", fontsize=9)
     asked = set(zip(table["world"], table["claim"]))
     for x, y in ((x, y) for x in range(len(worlds)) for y in range(len(names))):
         if (worlds[x], names[y]) not in asked:
             ax.text(x, y, "–", color=GREY, ha="center", va="center", fontsize=12)
-    ax.set_xticks(range(len(worlds)), [_in_lines(world) for world in worlds], fontsize=8.5)
-    ax.set_yticks(range(len(names)), [f"{CLAIMS[name].said} ({CLAIMS[name].chapter})" for name in names])
+    ax.set_xticks(range(len(worlds)), [_in_lines(world) for world in worlds], fontsize=9.5)
+    ax.set_yticks(range(len(names)), [_of_claim(name) for name in names], fontsize=10)
     ax.set(xlim=(-0.55, len(worlds) - 0.45), ylim=(len(names) - 0.45, -0.55))
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
     for side in ax.spines.values():
         side.set_visible(False)
     fig.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-    fig.supxlabel(KEY, fontsize=8.5, color=INK)
+    fig.supxlabel(KEY, fontsize=9.5, color=INK)
     return fig
 
 
+def _of_claim(name: str) -> str:
+    """Return what a claim said, and its chapter, in lines of at most 26 characters."""
+    return textwrap.fill(f"{CLAIMS[name].said} ({CLAIMS[name].chapter})", 26)
+
+
 def _in_lines(world: str) -> str:
-    """Return a name with a line for each of its parts, long ones parted once more."""
-    return "\n".join(part if len(part) < 11 else f"{part[:5]}-\n{part[5:]}" for part in world.split("-"))
+    """Return a name with a line for each of its parts but single letters, long ones parted once more."""
+    parts = [part for part in world.split("-") if len(part) > 1] or [world]
+    return "\n".join(part if len(part) < 11 else f"{part[:5]}-\n{part[5:]}" for part in parts)
 
 
 def portraits(traits: pd.DataFrame, *, here: Mapping[str, bool], title: str) -> Figure:

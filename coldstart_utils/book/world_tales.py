@@ -7,13 +7,13 @@ from collections.abc import Collection
 import pandas as pd
 
 from ..measure import claims, study
-from ..measure.phrases import listed, told
+from ..measure.phrases import marked, signed, told
 
 PREDICTED = {
     "bridge": "lead of the bridge over neighbours",
     "title": "lead of the model's title over TF-IDF",
-    "posterior": "lead of both over the better part",
-    "ceiling": "lead of the oracle of fame over content",
+    "posterior": "lead of the posterior over its better part",
+    "ceiling": "lead of the oracle of popularity over content",
 }
 
 
@@ -40,24 +40,27 @@ def held_everywhere(answers: pd.DataFrame) -> list[str]:
 
 
 def told_answers(answers: pd.DataFrame, here: Collection[str]) -> str:
-    """Return which claims are shown everywhere, and which are reversed where, in sentences."""
-    everywhere = [claims.CLAIMS[name].said for name in held_everywhere(answers)]
-    turned = answers[answers["worse"]].groupby("claim", sort=False)["world"].agg(", ".join)
-    reverse = "; ".join(f"{claims.CLAIMS[name].said}: in {where}" for name, where in turned.items())
-    measured = [world for world in dict.fromkeys(answers["world"]) if world in here]
-    return (
-        f"**Shown in every world that can be asked: {len(everywhere)}** ({'; '.join(everywhere) or 'none'}). "
-        f"**The reverse is shown:** {reverse or 'nowhere'}. "
-        f"Measured here: {', '.join(measured)}; the others are recorded."
+    """Return how many claims are shown everywhere and reversed somewhere, and one line for each claim."""
+    everywhere, lines = held_everywhere(answers), []
+    for name, part in answers.groupby("claim", sort=False):
+        turned = ", ".join(part.loc[part["worse"], "world"])
+        said = claims.CLAIMS[name].said.replace("*", r"\*")
+        lines.append(
+            f"- *{said}*: shown in {part['better'].sum()} of {len(part)}" + f"; **reversed** in {turned}" * bool(turned)
+        )
+    turned_somewhere = int(answers.groupby("claim")["worse"].any().sum())
+    head = (
+        f"**Shown in every world that can be asked: {len(everywhere)} of {len(lines)} findings. Reversed in some "
+        f"world: {turned_somewhere}.**"
     )
-
-
-def reached(answers: pd.DataFrame) -> pd.DataFrame:
-    """Return worlds × claims with the mean that leads by the claim and, behind a stroke, that of its rival."""
-    text = [f"{row['mean']:.3f} / {row['rival']:.3f}" for _, row in answers.iterrows()]
-    wide = answers.assign(text=text).pivot(index="world", columns="claim", values="text").fillna("–")
-    wide = wide.loc[list(dict.fromkeys(answers["world"])), [name for name in claims.CLAIMS if name in wide]]
-    return wide.rename_axis(index=None, columns=None)
+    if everywhere == ["tail"]:
+        lines.append(
+            "\nThe only one that holds everywhere nearly must: places given to rare items raise the recall of rare "
+            "items. Chapter 06 measures what the other items lose."
+        )
+    measured = [world for world in dict.fromkeys(answers["world"]) if world in here]
+    lines.append(f"\nMeasured here: {', '.join(measured)}; the others are recorded.")
+    return "\n".join([head, "", *lines])
 
 
 def compared(rows: pd.DataFrame, metric: str, baseline: str) -> pd.DataFrame:
@@ -72,57 +75,101 @@ def _wide(rows: pd.DataFrame, kind: str) -> pd.DataFrame:
     )
 
 
+def variants_compared(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return for two models the recall of new products with a known variant, against that of the others, over folds."""
+    names = {"recall variant known": "variant known", "recall no variant": "no variant"}
+    parts = []
+    for model in ("text", "neighbours"):
+        part = rows[(rows["model"] == model) & rows["metric"].isin(names)]
+        both = part.assign(model=part["metric"].map(names)).rename(columns={"value": "recall"})
+        parts.append(study.compare(both, "no variant", metric="recall").loc[["variant known"]].assign(model=model))
+    return study.answered(pd.concat(parts)).set_index("model", drop=False)
+
+
 def told_shop(rows: pd.DataFrame) -> str:
-    """Return what price, words and baskets add to a text, what a variant is worth, and when customers come."""
-    added, recall = compared(rows, "ndcg", "text"), _wide(rows, "recall").loc["text"]
-    late, days = _wide(rows, "latest").loc["text"], _wide(rows, "days")["median"]
-    against = told(late["difference"], late["diff_low"], late["diff_high"])
+    """Return what price and baskets add to a text, what a variant is worth, and what helps in the first days."""
+    added, variant = compared(rows, "ndcg", "text"), variants_compared(rows)
+    mean, answer, days = added["mean"], added["answer"], _wide(rows, "days")["median"]
+    of_variant = "; ".join(
+        f"{name} {row['mean']:.3f} against {row['mean'] - row.difference:.3f}, {marked(variant)[model]}"
+        for (model, row), name in zip(variant.iterrows(), ("the bridge", "neighbours"))
+    )
+    late = _wide(rows, "latest")
+    row, floor = late.loc["text"], late["mean"]["everybody's list"]
+    against = told(row["difference"], row["diff_low"], row["diff_high"])
     return (
-        f"**Compared with text alone ({added['mean']['text']:.3f}):** {listed(added)}. Recall of new products of "
-        f"which a variant is known: {recall['variant known']:.3f}, of others {recall['no variant']:.3f}. **In time**, "
-        f"for products first sold in the last fifth of the record, the bridge reaches {late['mean']:.3f}, against "
-        f"neighbours {against} (customers resampled). **Content is alone for a while:** the fifth customer comes "
-        f"{days['5 customers']:.0f} days after the first sale (median), the twentieth {days['20 customers']:.0f} days."
+        f"- **Does the price help the text?** {answer['text and price']}: NDCG@20 {mean['text and price']:.3f} "
+        f"against {mean['text']:.3f}, {added['told']['text and price']}. Counted words add "
+        f"{added['told']['text and words']}.\n"
+        f"- **Do baskets teach more than customers?** {answer['text, from baskets']}: "
+        f"{mean['text, from baskets']:.3f}, {added['told']['text, from baskets']}.\n"
+        f"- **Is a product with a known variant easier?** Recall@20: {of_variant}.\n"
+        f"- **In time** (products first sold in the last fifth of the record) there are few to choose from: "
+        f"everybody's list, which knows nothing of them, has NDCG@20 {floor:.3f}, the bridge "
+        f"{row['mean']:.3f}, against neighbours {against} (customers resampled).\n"
+        f"- **For the first days only content helps:** the fifth customer comes {days['5 customers']:.0f} days after "
+        f"the first sale (median), the twentieth {days['20 customers']:.0f} days."
     )
 
 
 def compared_news(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the `compared` tables of 'trying' for each world, one below the other, with a column `world`."""
+    """Return the `compared` tables of 'trying' for each world, one below the other, with a column `world`.
+
+    The intervals of the shares end at 0 and 1.
+    """
     parts = [compared(part, "found", "trying").assign(world=world) for world, part in rows.groupby("world", sort=False)]
-    return pd.concat(parts, ignore_index=True)
+    table = pd.concat(parts, ignore_index=True)
+    return table.assign(low=table["low"].clip(0, 1), high=table["high"].clip(0, 1))
 
 
-def told_news(rows: pd.DataFrame) -> str:
-    """Return for each world which share of new items found their takers by which policy, one line a world."""
-    lines = []
-    for world, part in rows.groupby("world", sort=False):
-        table = compared(part, "found", "trying")
-        shares = ", ".join(f"{name} {value:.0%}" for name, value in table["mean"].items())
-        lines.append(
-            f"- **{world}**: {shares}. Compared with trying: text {table.told['text']}, both "
-            f"{table.told['trying, from text']}."
+def told_news(table: pd.DataFrame) -> str:
+    """Return which policy of `compared_news` is shown to differ from trying, and one line for each world."""
+    others = table[table["model"] != table["baseline"]]
+    found = others[others["better"] | others["worse"]]
+    differ = "; ".join(f"{row.model} in {row.world}, {row.told}" for row in found.itertuples())
+    worlds = " or ".join(dict.fromkeys(table["world"]))
+    lines = [
+        f"**Shown to differ from trying: {differ}.**"
+        if differ
+        else f"**No difference to trying without text is shown in {worlds}** (Holm), not even for showing at random."
+    ]
+    for world, part in table.groupby("world", sort=False):
+        base = part.loc[part["model"] == "trying", "mean"].iloc[0]
+        shares = "; ".join(
+            f"{row.model} {row.mean:.0%}, {row.told}" for row in part.itertuples() if row.model != "trying"
         )
+        lines.append(f"- *{world}*, against trying ({base:.0%}): {shares}.")
     return "\n".join(lines)
 
 
-def best_of(table: pd.DataFrame) -> str:
-    """Return the model with the highest mean of a `study.compare` table."""
-    return str(table["mean"].idxmax())
-
-
-def told_people(friends: pd.DataFrame, topics: pd.DataFrame) -> str:
-    """Return what finds friends and topics best, and all leads over everybody's list."""
-    return " ".join(
-        f"**{name}: {best_of(table)}** ({table['mean'].max():.3f}; everybody's list {table['mean'].iloc[0]:.3f}). "
-        f"Compared with that list: {listed(table)}."
-        for name, table in (("Friends", friends), ("Topics", topics))
+def told_people(rows: pd.DataFrame, what: str) -> str:
+    """Return what finds `what` (friends, topics) with the highest mean, and what all choices lead or trail."""
+    table = compared(rows, f"recall {what}", "all choices")
+    best, floor = table["mean"].idxmax(), "everybody's list"
+    rest = "; ".join(
+        f"{model} {table['mean'][model]:.3f}, {told_of}"
+        for model, told_of in marked(table).items()
+        if model not in ("all choices", floor)
+    )
+    return (
+        f"Highest mean: **{best}** (Recall@20 {table['mean'][best]:.3f}; {floor} {table['mean'][floor]:.3f}). Compared "
+        f"with all choices ({table['mean']['all choices']:.3f}): {rest}."
     )
 
 
 def told_crossing(table: pd.DataFrame, rows: pd.DataFrame) -> str:
-    """Return from how many items the bridge was learnt, and how its rivals compare with it."""
+    """Return how the bridge learnt elsewhere does against untrained text, and what one learnt here is better."""
     films = int(rows[rows["metric"] == "films"]["value"].iloc[0])
-    return f"The bridge was learnt on {films:,} other films. **Compared with it:** {listed(table)}."
+    text, home, near = (table.loc[name] for name in ("text, untrained", "bridge learnt here", "neighbours"))
+    answer = "Yes" if text.worse else "No, the reverse" if text.better else "Not shown"
+    at_home = {"Yes": "is shown better", "No, the reverse": "is shown worse", "Not shown": "is not shown better"}
+    return (
+        f"The bridge was learnt on {films:,} other films and reaches NDCG@20 {table['mean'][text.baseline]:.3f}.\n"
+        f"- **Is it better than untrained text?** {answer}: {told(-text.difference, -text.diff_high, -text.diff_low)}; "
+        f"than neighbours: {told(-near.difference, -near.diff_high, -near.diff_low)}.\n"
+        f"- **Is it as good as a bridge learnt here?** That one {at_home[home.answer]}: {home['mean']:.3f}, "
+        f"{home.told} (*shown* means after Holm's correction over this comparison)."
+    )
 
 
 def told_hindsight(rows: pd.DataFrame) -> str:
@@ -135,14 +182,44 @@ def told_hindsight(rows: pd.DataFrame) -> str:
 
 
 def told_halves(page: pd.DataFrame) -> str:
-    """Return which number foretells its claim most clearly, by rank correlation."""
+    """Return for each number whether it foretells its claim, by rank correlation and Holm's correction over them."""
     if page.empty:
         return "Too few worlds were asked to tell."
-    row = page.loc[page["correlation"].abs().idxmax()]
-    return (
-        f"The clearest hint: **{row['number']}** and the {PREDICTED[row['claim']]} (rank correlation "
-        f"{row['correlation']:+.2f} over {row['worlds']} worlds)."
-    )
+    parts, rest = [], page[page["p"] >= 0.05]
+    for row in page[page["p"] < 0.05].itertuples():
+        text = (
+            f"**{row.number.capitalize()} foretells the {PREDICTED[row.claim]}** (rank correlation "
+            f"{signed(row.correlation, 2)} over {row.worlds} worlds, p {_small(row.p)} after Holm's correction)"
+        )
+        surprise = ", which is little surprise: both measure how far one list for everybody reaches"
+        parts.append(f"{text}{surprise if row.number == 'fame' else ''}.")
+    if len(rest):
+        named = "; ".join(
+            f"{row.number} ({signed(row.correlation, 2)}, p {_small(row.p)})" for row in rest.itertuples()
+        )
+        parts.append(f"**Not shown to foretell a finding:** {named}.")
+    return " ".join(parts)
+
+
+def _small(p: float) -> str:
+    return "< .001" if p < 0.001 else f"= {p:.2f}".replace("0.", ".")
+
+
+def page_of_halves(page: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of `claims.halves` as text for readers: two decimals, plain names of columns."""
+    if page.empty:
+        return page
+    columns = {
+        "lead of the": page["claim"].map(PREDICTED).str.removeprefix("lead of the "),
+        "median": page["median"].map("{:.2f}".format),
+        "mean below": page["below"].map(lambda x: signed(x, 2)),
+        "mean above": page["above"].map(lambda x: signed(x, 2)),
+        "shown below": page["shown below"],
+        "shown above": page["shown above"],
+        "correlation": page["correlation"].map(lambda x: signed(x, 2)),
+        "p (Holm)": page["p"].map(lambda p: _small(p).removeprefix("= ")),
+    }
+    return pd.DataFrame(columns).set_axis(page["number"].tolist())
 
 
 def hindsight(rivals: pd.DataFrame, recipe: str) -> pd.DataFrame:
@@ -167,12 +244,21 @@ def hindsight(rivals: pd.DataFrame, recipe: str) -> pd.DataFrame:
 
 
 def told_hindsight_best(table: pd.DataFrame) -> str:
-    """Return where the recipe is behind the best rival of hindsight, and its mean lead, in sentences."""
+    """Return in which worlds the recipe is shown ahead of, or behind, the best rival of hindsight."""
     if table.empty:
         return "Nothing is recorded yet: `python -m coldstart_utils.data.rivals` measures it."
-    behind = table[table["difference"] < 0].sort_values("difference")
-    worlds = ", ".join(f"{world} {row.told} ({row['best rival']})" for world, row in behind.iterrows())
-    return (
-        f"**Recorded in {len(table)} worlds; the mean lead over hindsight's best is "
-        f"{table['difference'].mean():+.3f}.** Behind it: {worlds or 'nowhere'}."
+    ahead, reverse, behind = (
+        ", ".join(table.index[rows])
+        for rows in (table["answer"] == "Yes", table["answer"] == "No, the reverse", table["difference"] < 0)
     )
+    return (
+        f"**Shown ahead of hindsight's best in {(table['answer'] == 'Yes').sum()} of {len(table)} worlds** "
+        f"({ahead or 'none'}), shown behind in {reverse or 'none'}; elsewhere no difference is shown (Holm over the "
+        f"worlds). Its mean is lower in {behind or 'none'}."
+    )
+
+
+def page_of_hindsight(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of `hindsight` for readers: rival, what it reaches, lead of the recipe, whether it is shown."""
+    names = {"it reaches": "NDCG@20", "told": "lead of the recipe", "answer": "shown"}
+    return table.drop(columns=["recipe", "difference"]).round(3).rename(columns=names)

@@ -150,7 +150,7 @@ def explored(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFram
         "at random": Explorer("greedy", 1.0, visits=1, seed=how.seed),
         "trying": Explorer("thompson", visits=1, seed=how.seed),
         "text": Explorer("greedy", K=K, visits=1, seed=how.seed),
-        "trying, from text": Explorer("thompson", K=K, visits=1, seed=how.seed),
+        "text and trying": Explorer("thompson", K=K, visits=1, seed=how.seed),
     }
     splits = [fold.outer for fold in study.item_folds(dataset.matrix(), 5, seed=how.seed)[: how.folds]]
     found = audiences(policies, splits, 3)

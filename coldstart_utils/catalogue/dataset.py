@@ -97,13 +97,19 @@ def liked_pairs(dataset: Dataset, seed: int = 0) -> pd.DataFrame:
 
 
 def best_known(dataset: Dataset, n: int) -> Dataset:
-    """Return the catalogue of the `n` most chosen items, with all its users, and say so; or all, if it has no more."""
+    """Return the catalogue of the `n` most chosen items, with all its users; or all, if it has no more.
+
+    Says so where choices are lost.
+    """
     if n >= dataset.n_items:
         return dataset
     counts = np.bincount(dataset.interactions["item"], minlength=dataset.n_items)
     kept = np.sort(np.argsort(-counts, kind="stable")[:n])
     share = 100 * counts[kept].sum() / counts.sum()
-    log.warning("%s: the best-known %s of %s items, with %.0f %% of all choices", dataset.name, n, len(counts), share)
+    if share < 100:
+        log.warning(
+            "%s: the best-known %s of %s items, with %.0f %% of all choices", dataset.name, n, len(counts), share
+        )
     place = pd.Series(np.arange(n), kept)
     interactions, links = (
         table[table["item"].isin(kept)].assign(item=lambda rows: rows["item"].map(place)).reset_index(drop=True)

@@ -47,6 +47,12 @@ METHODS = [
 ]
 
 
+def read(path: Path | None = None) -> pd.DataFrame:
+    """Return the recorded rows, one for each world, method and fold (`COLUMNS`)."""
+    path = path or package_file(FILE)
+    return pd.read_csv(path, sep="\t") if path.is_file() else pd.DataFrame(columns=COLUMNS)
+
+
 def popularity_from_text(K: Array) -> study.Arm:
     """Return the rival that gives everybody one list, ordered by the audience that content predicts, log(1 + users)."""
 
@@ -107,7 +113,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.worlds and not given.worlds.is_dir():
         raise ColdstartError(f"--worlds {given.worlds}: expected a folder of folders of atomic files")
-    table = pd.read_csv(given.file, sep="\t") if given.file.exists() else pd.DataFrame(columns=COLUMNS)
+    table = read(given.file)
     encoder = TextEncoder()
     for world, dataset in worlds(given.worlds):
         if given.only and world not in given.only:

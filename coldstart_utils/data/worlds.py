@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -32,6 +33,11 @@ def read(path: Path | None = None) -> pd.DataFrame:
     """Return the recorded rows: look, world, model, fold, metric, value."""
     path = path or package_file(FILE)
     return pd.read_csv(path, sep="\t") if path.is_file() else pd.DataFrame(columns=COLUMNS)
+
+
+def in_order(worlds: Iterable[str]) -> list[str]:
+    """Return the names in the order of the recorded worlds, others behind them."""
+    return sorted(worlds, key=lambda world: ORDER.index(world) if world in ORDER else len(ORDER))
 
 
 def append(path: Path, found: pd.DataFrame) -> None:

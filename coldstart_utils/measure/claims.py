@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
+from scipy import sparse, stats
 
 from ..catalogue.dataset import Dataset
 from ..catalogue.features import item_texts
@@ -20,6 +20,7 @@ from ..models.evidence import empirical_prior
 from ..models.longtail import bands_of, reranked
 from ..models.transfer import Neighbours, Transfer, teacher_scores
 from . import ranking, study
+from .intervals import holm
 from .phrases import told
 
 Array = np.ndarray
@@ -73,7 +74,7 @@ def untrained_text(split: Split, vectors: Array) -> ranking.Scorer:
 
 
 def item_methods(world: World) -> dict[str, study.Method]:
-    """Return the methods that rank new items, by name; what a world has no data for is left out.
+    """Return the methods that rank new items, by name; without data for it, one is left out.
 
     Bridges carry EASE; each tunes its penalty. 'oracle popularity' counts the hidden choices.
     """
@@ -236,7 +237,8 @@ def halves(table: pd.DataFrame, traits: pd.DataFrame) -> pd.DataFrame:
     """Return for each of `HINTS` the mean difference in worlds below and above the median of the number, and ranks.
 
     `table` is that of `answers`, `traits` has worlds down. Columns number, claim, median, below, above (means), `shown
-    below`, `shown above` (of how many), `correlation` (Spearman's, over `worlds`).
+    below`, `shown above` (of how many), `correlation` (Spearman's, over `worlds`), and its `p` after Holm's correction
+    over the rows.
     """
     rows = []
     for number, name in HINTS.items():
@@ -249,10 +251,13 @@ def halves(table: pd.DataFrame, traits: pd.DataFrame) -> pd.DataFrame:
         sides = {"below": part[low], "above": part[~low]}
         told_of = {f"shown {side}": f"{int(half['better'].sum())} of {len(half)}" for side, half in sides.items()}
         means = {side: half["difference"].mean() for side, half in sides.items()}
-        correlation = values.corr(part["difference"], method="spearman")
+        # Equal numbers in all worlds have no ranks.
+        varied = values.nunique() > 1 and part["difference"].nunique() > 1
+        correlation, p = stats.spearmanr(values, part["difference"]) if varied else (0.0, 1.0)
         rows.append({"number": number, "claim": name, "median": values.median(), **means, **told_of,
-                     "correlation": correlation, "worlds": len(part)})  # fmt: skip
-    return pd.DataFrame(rows)
+                     "correlation": correlation, "p": p, "worlds": len(part)})  # fmt: skip
+    table = pd.DataFrame(rows)
+    return table.assign(p=holm(table["p"].to_numpy())) if rows else table
 
 
 def nearest(traits: pd.DataFrame, own: Mapping[str, float], n: int = 3) -> list[str]:

@@ -53,7 +53,10 @@ class Carried:
         return {"reg": 10.0, "pull": 30.0, "alpha": 10.0}
 
     def factors(self, X: sparse.csr_matrix, known: Array, asked: Array, reg: float) -> Array:
-        """Return factors of the rows `asked` of K [asked, rank], X [users, known] chose the rows `known`."""
+        """Return factors of the rows `asked` of K [asked, rank].
+
+        X [users, known] holds the choices among the rows `known`.
+        """
         return bridge(self.K, _items(X).V, known, asked, reg)
 
     def fit(self, split: Split, *, reg: float, pull: float, alpha: float) -> Scorer:

@@ -66,9 +66,10 @@ def price_bands(prices: Array, bands: int = 10) -> sparse.csr_matrix:
 
 
 def variants(titles: Sequence[str]) -> Array:
-    """Return a group for each item [items]: titles that differ by words of colour only share one."""
+    """Return a group for each item [items]: titles that differ by colour only share one."""
     colours = set(COLOURS.split())
-    keys = [" ".join(w for w in re.findall(r"\w+", title.lower()) if w not in colours) for title in titles]
+    words = [re.findall(r"\w+", title.lower()) for title in titles]
+    keys = [" ".join(word for word in of_title if word not in colours) for of_title in words]
     # A title of nothing but colours says nothing about likeness.
     keys = [key or f"#{row}" for row, key in enumerate(keys)]
     return pd.factorize(np.array(keys, dtype=object))[0]
