@@ -19,7 +19,7 @@ MANIFEST = json.loads((FIGURES / "manifest.json").read_text(encoding="utf-8"))
 # `make screenshots` takes them in a browser; they plot no data of their own.
 SCREENSHOTS = {
     f"08_{panel}_{width}{look}"
-    for panel in ("item", "user", "policy")
+    for panel in ("item", "user", "policy", "question")
     for width in (1280, 1024, 1920)
     for look in ("", "_dark")
 }
