@@ -61,7 +61,7 @@ def shared_words(facts: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
     """Return what questions share with the text of their item (left), and how often it is found by that (right).
 
     Each frame has `shared`, the share of a question's words that stand in the text, the `rank` of its item, and
-    `item_id`. Bars are 95 % intervals, items resampled; small numbers count the questions.
+    `item_id`. Bars are Wilson's 95 % intervals, each item counted once; small numbers count the questions.
     """
     fig, (left, right) = figure(1, 2, width=10, height=3.7)
     edges = np.linspace(0, 1, 11)
@@ -92,11 +92,18 @@ def shared_words(facts: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
 
 
 def _found_by_share(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return `compare` of the ranks in bins of the shared words; `x` is the mean share, fewer than 8 are left out."""
+    """Return the share found in bins of shared words (mean `x`) of 8 questions at least, with Wilson's interval.
+
+    Questions about one item are alike, so that items count. Where all are found, resampling would give no width.
+    """
     bins = pd.cut(frame["shared"], [-0.01, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0])
-    parts = [part for _, part in frame.groupby(bins, observed=True) if len(part) >= 8]
-    tables = [compare(part[["rank"]], part["item_id"]).assign(x=part["shared"].mean()) for part in parts]
-    return pd.concat(tables) if tables else pd.DataFrame(columns=["x", "mean", "low", "high", "n"])
+    found = frame.assign(found=value(frame["rank"], "first ten")).groupby(bins, observed=True)
+    rows = found.agg(x=("shared", "mean"), mean=("found", "mean"), n=("found", "size"), items=("item_id", "nunique"))
+    rows = rows[rows["n"] >= 8]
+    spread = 1.96**2 / rows["items"]
+    centre = (rows["mean"] + spread / 2) / (1 + spread)
+    half = np.sqrt(spread * rows["mean"] * (1 - rows["mean"]) + spread**2 / 4) / (1 + spread)
+    return rows.assign(low=centre - half, high=np.maximum(centre + half, rows["mean"]))
 
 
 def chosen_among(table: pd.DataFrame, *, title: str) -> Figure:
@@ -118,7 +125,7 @@ def told_levels(name: str, table: pd.DataFrame, best: str) -> str:
     of, row = _levels(table), table.loc[best]
     (first, (words, meaning)), (all_words, all_meaning) = next(iter(of.items())), list(of.values())[-1]
     return (
-        f"**{capital(name)}.** {capital(first)} alone: words {words:.3f}, meaning {meaning:.3f}. All text: "
+        f"**Asked by {name}.** {capital(first)} alone: words {words:.3f}, meaning {meaning:.3f}. All text: "
         f"words {all_words:.3f}, one vector {all_meaning:.3f}. Words and meaning added, each field with a centred "
         f"vector of its own: **{row['mean']:.3f}** ({row['low']:.3f} to {row['high']:.3f})."
     )
