@@ -118,6 +118,18 @@ def test_exact_questions_are_answered_by_their_item(shop):
     assert years == ["from 1990", "from 1991"] and right.toarray().tolist() == [[1, 0, 1], [0, 1, 0]]
 
 
+def test_a_title_finds_its_item_by_words(shop, encoder):
+    found = search_ranks.exact(shop, fields.engine(shop, encoder), 3)
+    assert list(found) == ["title", "year"] and found["title"]["words"].tolist() == [1, 1, 1]
+
+
+def test_what_a_shop_says_has_an_interval_for_each_part():
+    told = searching.told_shop(shop_ranks.read())
+    assert told.count("\n") == 2 and told.count(" to ") == 6
+    table = known_items.compare(shop_ranks.read()[["words", "meaning"]], np.arange(len(shop_ranks.read())), "words")
+    assert searching.shop_table(table)["difference to words"].tolist()[0] == "–"
+
+
 @pytest.fixture(scope="module")
 def asked(films):
     return questions_from_texts(films, films.items["keywords"].tolist(), most=40)
@@ -209,7 +221,7 @@ def test_a_question_that_no_word_answers_lists_meanings_only(shop, encoder):
 def test_figures_are_drawn_and_what_was_typed_is_no_mathematics(films, asked, encoder):
     ranks = search_ranks.ranks_of(films, asked, encoder)
     table = known_items.compare(search_ranks.methods(ranks), ranks["item_id"], fields.OURS)
-    facts = ranks[["shared"]].assign(found=known_items.value(ranks[fields.OURS], "first ten"))
+    facts = ranks[["item_id", "shared"]].assign(rank=ranks[fields.OURS])
     lists, _ = four_answers(fields.engine(films, encoder), "toys $ that _{ live", films.items["title"].tolist())
     curve = searching.clicks_curve(ranks, fields.OURS, fields.CLICK_WEIGHTS)
     for figure in (
@@ -224,5 +236,9 @@ def test_figures_are_drawn_and_what_was_typed_is_no_mathematics(films, asked, en
     assert "known" in searching.told_clicks(curve, 0.5) and len(curve) == 3 * (1 + len(fields.CLICK_WEIGHTS))
     assert isinstance(searching.found_by_people(ranks, ranks, fields.OURS, curve), dict)
     fame = searching.told_by_fame(ranks, np.arange(len(ranks)), fields.OURS, "clicks 0.5")
-    assert fame.startswith("By fame") and fame.count("→") == 2
+    assert fame.startswith("By fame") and fame.count(" to ") == 2
+    assert searching.told_steps({"a": table}).startswith("By meaning, what adds most is for a *")
+    assert searching.told_found(table).startswith("Taking off the means ")
+    read = searching.ways_table(table, table)
+    assert read.loc[fields.OURS, "difference"] == "–" and read["first ten"].is_monotonic_decreasing
     assert pd.Series(searching.told_shared({"a": facts})).str.contains("median").all()

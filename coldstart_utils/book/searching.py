@@ -9,12 +9,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
+from scipy.stats import ttest_ind
 
 from ..measure.known_items import compare, value
-from ..palette import BLUE, GREEN, ORANGE, STYLE, figure
+from ..measure.phrases import capital, told
+from ..palette import BLUE, GREEN, GREY, ORANGE, STYLE, figure
+from .plotting import intervals
 
 Array = np.ndarray
-WAY = {"words": ("BM25", BLUE), "meaning": ("MiniLM", ORANGE)}
+WAY = {"words": BLUE, "meaning": ORANGE}
 
 
 def by_level(tables: Mapping[str, pd.DataFrame], both: str, *, title: str, xlabel: str) -> Figure:
@@ -28,7 +31,7 @@ def by_level(tables: Mapping[str, pd.DataFrame], both: str, *, title: str, xlabe
     )
     for ax, (name, table) in zip(axes[0], tables.items()):
         for y, level in enumerate(levels):
-            for shift, (way, (_, colour)) in zip((-0.17, 0.17), WAY.items()):
+            for shift, (way, colour) in zip((-0.17, 0.17), WAY.items()):
                 _dot(ax, table.loc[f"{level} | {way}"], y + shift, colour)
         if both in table.index:
             _dot(ax, table.loc[both], len(levels), GREEN)
@@ -39,7 +42,9 @@ def by_level(tables: Mapping[str, pd.DataFrame], both: str, *, title: str, xlabe
         ax.grid(axis="x", color="#EEEEEE", zorder=0)
     axes[0, 0].set_yticks(range(len(levels) + 1), [*levels, "words and meaning"])
     axes[0, 0].set_ylim(len(levels) + 0.5, -0.6)
-    handles = [axes[0, 0].plot([], [], "o", color=c, label=n)[0] for n, c in (*WAY.values(), ("together", GREEN))]
+    handles = [
+        axes[0, 0].plot([], [], "o", color=c, label=n)[0] for n, c in (*WAY.items(), ("words and meaning", GREEN))
+    ]
     fig.legend(handles=handles, loc="outside lower center", ncols=3)
     fig.suptitle(title, x=0.01, ha="left", fontsize=STYLE["axes.titlesize"], fontweight="bold")
     return fig
@@ -55,23 +60,26 @@ def _dot(ax: Any, row: pd.Series, y: float, colour: str) -> None:
 def shared_words(facts: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
     """Return what questions share with the text of their item (left), and how often it is found by that (right).
 
-    Each frame has `shared`, the share of a question's words that stand in the text, and `found`, 0 or 1.
+    Each frame has `shared`, the share of a question's words that stand in the text, the `rank` of its item, and
+    `item_id`. Bars are Wilson's 95 % intervals, each item counted once; small numbers count the questions.
     """
-    fig, (left, right) = figure(1, 2, width=10, height=3.5)
+    fig, (left, right) = figure(1, 2, width=10, height=3.7)
     edges = np.linspace(0, 1, 11)
     for (name, frame), colour in zip(facts.items(), (ORANGE, BLUE)):
         share = np.histogram(frame["shared"], edges)[0] / len(frame)
         left.stairs(share, edges, color=colour, fill=True, alpha=0.35)
         left.stairs(share, edges, color=colour, lw=2, label=f"{name}, median {frame['shared'].median():.0%}")
-        bins = pd.cut(frame["shared"], [-0.01, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0])
-        rows = frame.groupby(bins, observed=True).agg(x=("shared", "mean"), y=("found", "mean"), n=("found", "size"))
-        rows = rows[rows["n"] >= 8]
-        right.plot(rows["x"], rows["y"], "o-", color=colour, label=name)
+        rows = _found_by_share(frame)
+        right.errorbar(rows["x"], rows["mean"], [rows["mean"] - rows["low"], rows["high"] - rows["mean"]],
+                       fmt="o-", color=colour, label=name, elinewidth=1.5)  # fmt: skip
+        for row in rows.itertuples():
+            style = {"textcoords": "offset points", "ha": "center", "fontsize": 8, "color": colour}
+            right.annotate(str(row.n), (row.x, row.low), (0, -11), **style)
     left.set(title=title, xlabel="share of a question's words in the text of its item", ylabel="share of questions")
     right.set(
         title="Found, by share of shared words",
-        xlabel="share of a question's words in the text",
-        ylabel="among the first ten",
+        xlabel="share of a question's words in the text (numbers: questions)",
+        ylabel="share found among the first ten",
     )
     for ax in (left, right):
         ax.xaxis.set_major_formatter("{x:.0%}")
@@ -83,27 +91,69 @@ def shared_words(facts: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
     return fig
 
 
+def _found_by_share(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the share found in bins of shared words (mean `x`) of 8 questions at least, with Wilson's interval.
+
+    Questions about one item are alike, so that items count. Where all are found, resampling would give no width.
+    """
+    bins = pd.cut(frame["shared"], [-0.01, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0])
+    found = frame.assign(found=value(frame["rank"], "first ten")).groupby(bins, observed=True)
+    rows = found.agg(x=("shared", "mean"), mean=("found", "mean"), n=("found", "size"), items=("item_id", "nunique"))
+    rows = rows[rows["n"] >= 8]
+    spread = 1.96**2 / rows["items"]
+    centre = (rows["mean"] + spread / 2) / (1 + spread)
+    half = np.sqrt(spread * rows["mean"] * (1 - rows["mean"]) + spread**2 / 4) / (1 + spread)
+    return rows.assign(low=centre - half, high=np.maximum(centre + half, rows["mean"]))
+
+
+def chosen_among(table: pd.DataFrame, *, title: str) -> Figure:
+    """Return the AUC of a `study.compare` table over users as dots with intervals, with a line at chance."""
+    label = f"AUC within a person and a need (95 % intervals over {table['n'].max()} users)"
+    fig = intervals(table, title=title, xlabel=label, highlight=["taste"])
+    ax = fig.axes[0]
+    ax.set_xlim(min(0.45, table["low"].min() - 0.05), max(1.0, table["high"].max() + 0.06))
+    ax.axvline(0.5, color=GREY, lw=1, ls="--", zorder=0)
+    ax.annotate("chance", (0.5, -0.55), (4, 0), textcoords="offset points", va="top", fontsize=9, color=GREY)
+    return fig
+
+
 # --- In words --------------------------------------------------------------------------------------------------------
 
 
 def told_levels(name: str, table: pd.DataFrame, best: str) -> str:
     """Return what the first and the last level of a `known_items.compare` table find, and `best`, in a sentence."""
-    levels = [row.split(" | ")[0] for row in table.index if row.endswith("| words")]
-    of = {level: [table["mean"][f"{level} | {way}"] for way in ("words", "meaning")] for level in levels}
-    (first, one), (words, meaning) = of[levels[0]], of[levels[-1]]
-    row = table.loc[best]
+    of, row = _levels(table), table.loc[best]
+    (first, (words, meaning)), (all_words, all_meaning) = next(iter(of.items())), list(of.values())[-1]
     return (
-        f"**{name}.** {levels[0][0].upper()}{levels[0][1:]} alone: words {first:.3f}, meaning {one:.3f}. All text: "
-        f"words {words:.3f}, meaning {meaning:.3f}. Words, and fields apart and centred, added: **{row['mean']:.3f}** "
-        f"({row['low']:.3f} to {row['high']:.3f})."
+        f"**Asked by {name}.** {capital(first)} alone: words {words:.3f}, meaning {meaning:.3f}. All text: "
+        f"words {all_words:.3f}, one vector {all_meaning:.3f}. Words and meaning added, each field with a centred "
+        f"vector of its own: **{row['mean']:.3f}** ({row['low']:.3f} to {row['high']:.3f})."
     )
+
+
+def _levels(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    names = [row.split(" | ")[0] for row in table.index if row.endswith("| words")]
+    return {name: (table["mean"][f"{name} | words"], table["mean"][f"{name} | meaning"]) for name in names}
+
+
+def told_steps(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Return which field adds most by meaning, for each `known_items.compare` table; empty where there is one level."""
+    parts = []
+    for name, table in tables.items():
+        means = pd.Series({level: meaning for level, (_, meaning) in _levels(table).items()})
+        if len(means) > 1:
+            most = means.diff().idxmax()
+            before = means.iloc[means.index.get_loc(most) - 1]
+            parts.append(f"for {name} *{most}*, from {before:.3f} to {means[most]:.3f}")
+    return f"By meaning, what adds most is {'; '.join(parts)}." if parts else ""
 
 
 def told_clicks(curve: pd.DataFrame, weight: float) -> str:
     """Return what the `weight` of clicks changes for known and for new items, from the table of `clicks_curve`."""
     rows = curve[curve["weight"] == weight].itertuples()
-    told = "; ".join(f"an item that is {row.way} {row.told}" for row in rows)
-    return f"At weight {weight:g} the share that is found changes, compared with no clicks: {told}."
+    parts = "; ".join(f"a {row.way.replace('new, clicks guessed', 'new item with guessed clicks')}"
+                      f"{'' if 'guessed' in row.way else ' item'} {row.told}" for row in rows)  # fmt: skip
+    return f"At weight {weight:g} the share that is found changes, compared with no clicks: {parts}."
 
 
 WAYS = {"": "known", ", item new": "new", ", item new, guessed": "new, clicks guessed"}
@@ -131,7 +181,7 @@ def found_by_people(
         columns=[name for name in people if name in ("asked", "query_id", "item_id", "half", "words", "shared")]
     )
     table = compare(methods, people["item_id"], base)
-    mean, catalogue, plain = table["mean"], "+ year, genres | meaning", "words and meaning, not centred"
+    mean, catalogue, plain = table["mean"], "+ year, genres | meaning", NOT_CENTRED
     made = {name: value(written[name], "first ten").mean() for name in (base, catalogue)}
     beside = {name: f"first ten {share:.3f} (written), {mean[name]:.3f} (people)" for name, share in made.items()}
     text_of = table.loc[[catalogue, "+ keywords | meaning"]]
@@ -153,42 +203,100 @@ def found_by_people(
     }  # fmt: skip
 
 
-def told_found(table: pd.DataFrame, first: pd.DataFrame) -> str:
-    """Return what differs from the baseline, and each method's share in the first ten and at the first place.
+NOT_CENTRED = "words and meaning, not centred"
+BETS = ("+ best sentence", "+ feedback", "+ questions like it", "weights learnt")
 
-    `table` compares the first ten, `first` the first place; methods stand in ascending order.
+
+def told_found(table: pd.DataFrame) -> str:
+    """Return whether taking off the means helps, and which of the other `BETS` of a `known_items.compare` table do."""
+    plain, others = table.loc[NOT_CENTRED], table[table["model"].isin(BETS)]
+    helps = "helps" if plain["worse"] else "is not shown to help"
+    gain = told(-plain["difference"], -plain["diff_high"], -plain["diff_low"])
+    better = "; ".join(f"*{row.model}* {row.told}" for row in others[others["better"]].itertuples())
+    rest = f"Shown to help too: {better}" if better else f"None of the other {len(others)} is shown to help"
+    return f"Taking off the means {helps}, {gain}. {rest}."
+
+
+def ways_table(table: pd.DataFrame, first: pd.DataFrame) -> pd.DataFrame:
+    """Return what each way finds in the first ten and at the first place, the best first, to be read.
+
+    `table` and `first` are `known_items.compare` of the two metrics.
     """
-    rows = table.sort_values("mean", kind="stable").itertuples()
-    shares = "; ".join(f"{row.model} {row.mean:.3f} ({first['mean'][row.model]:.3f})" for row in rows)
-    others = table[table["model"] != table["baseline"]]
-    parts = [
-        f"{told}: {', '.join(others['model'][others[sign]])}"
-        for sign, told in (("worse", "shown to find less"), ("better", "shown to find more"))
-        if others[sign].any()
-    ]
-    unclear = others["model"][~others["worse"] & ~others["better"]]
-    parts += [f"not shown to differ: {', '.join(unclear)}"] if len(unclear) else []
-    answer = f"In the first ten, compared with *{table['baseline'].iloc[0]}*: {'; '.join(parts)}."
-    return f"{answer}\n\nFirst ten (first): {shares}."
+    own = table["model"] == table["baseline"]
+    answer = table["answer"].map({"Yes": "more", "No, the reverse": "less", "Not shown": "not shown"})
+    columns = {
+        "first ten": table["mean"].round(3),
+        "difference": table["told"].mask(own, "–"),
+        "finds": answer.mask(own, "–"),
+        "first": first["mean"].round(3),
+    }
+    return pd.DataFrame(columns).sort_values("first ten", ascending=False, kind="stable")
 
 
 def told_shared(facts: Mapping[str, pd.DataFrame]) -> str:
     """Return the median share of shared words, and how many are found, of the frames that `shared_words` draws."""
     return "; ".join(
-        f"{name}: {frame['shared'].median():.0%} of a question's words (median), {frame['found'].mean():.1%} found"
+        f"{name}: {frame['shared'].median():.0%} of a question's words (median), "
+        f"{value(frame['rank'], 'first ten').mean():.1%} found"
         for name, frame in facts.items()
     )
 
 
 def told_by_fame(ranks: pd.DataFrame, clicks: Array, base: str, other: str) -> str:
-    """Return what `base` and `other` find of the better and of the less known half of the items that are asked for.
+    """Return what `other` changes against `base` for the better and the less known half of the items asked for.
 
     `clicks` [questions] says how often the item of each question was chosen.
     """
     better = np.argsort(np.argsort(clicks, kind="stable")) >= len(clicks) / 2
-    parts = []
-    for name, half in (("less known", ~better), ("better known", better)):
-        if half.any():
-            before, after = (value(ranks[method][half], "first ten").mean() for method in (base, other))
-            parts.append(f"{name} half {before:.3f} → {after:.3f}")
+    halves = {"better known": ranks[better], "less known": ranks[~better]}
+    parts = [
+        f"the {name} half {compare(half[[base, other]], half['item_id'], base)['told'][other]}"
+        for name, half in halves.items()
+        if len(half)
+    ]
     return f"By fame of the item that is asked for: {', '.join(parts)}."
+
+
+def shop_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a `known_items.compare` table to be read: what each way finds, and its difference to the baseline."""
+    shown = table[["mean", "low", "high"]].round(3).set_axis(["found", "low", "high"], axis=1)
+    return shown.assign(**{f"difference to {table['baseline'].iloc[0]}": table["told"].mask(
+        table["model"] == table["baseline"], "–"
+    )})  # fmt: skip
+
+
+def told_shop(shop: pd.DataFrame) -> str:
+    """Return what meaning, and both, change against words in the table `shop_ranks.read`, with and without a number."""
+    parts = {
+        "All": shop,
+        "Where title and description share a number": shop[shop["number"] == 1],
+        "Where they share none": shop[shop["number"] == 0],
+    }
+    ways, lines = ["words", "meaning, centred", "words and meaning"], []
+    for name, part in parts.items():
+        row = compare(part[ways], part["item_id"], "words")
+        changes = "; ".join(f"*{way}* {row['told'][way]}" for way in ways[1:])
+        lines.append(f"- {name} ({len(part):,} products): words {row['mean']['words']:.3f}, {changes}")
+    return "\n".join(lines)
+
+
+def with_intervals(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the means of `compare` tables with their intervals as text: tables down, models across."""
+    rows = {
+        name: {row.model: f"{row.mean:.3f} ({row.low:.3f} to {row.high:.3f})" for row in table.itertuples()}
+        for name, table in tables.items()
+    }
+    return pd.DataFrame(rows).T
+
+
+def told_apart(values: Array, of: Array) -> str:
+    """Return how far the mean of `values` [n] where `of` [n] is true lies from that of the others (Welch's interval).
+
+    Empty where a side has fewer than two.
+    """
+    own, others = values[of], values[~of]
+    if min(len(own), len(others)) < 2:
+        return ""
+    gap = ttest_ind(own, others, equal_var=False).confidence_interval()
+    change = told(own.mean() - others.mean(), gap.low, gap.high)
+    return f"{own.mean():.3f}, against {others.mean():.3f} of the other {len(others)}, a difference of {change}"

@@ -28,7 +28,17 @@ from coldstart_utils.catalogue.sources import load_dataset
 from coldstart_utils.ground import ColdstartError, package_file, written_aside
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.language.facts import words
-from coldstart_utils.language.fields import Engine, by_level, engine, fields, halves, levels, together, usual_of_others
+from coldstart_utils.language.fields import (
+    Engine,
+    by_level,
+    engine,
+    exact_asks,
+    fields,
+    halves,
+    levels,
+    together,
+    usual_of_others,
+)
 from coldstart_utils.language.search import WordIndex, centred, late_interaction, token_vectors
 from coldstart_utils.measure import known_items
 from coldstart_utils.models.content import unit_rows
@@ -154,6 +164,18 @@ def of_people(dataset: Dataset, encoder: TextEncoder, *, anew: bool) -> pd.DataF
     if people is None:
         return recorded
     return ranks_of(dataset, people, encoder).merge(recorded[["query_id", LATE, TUNED]], how="left", on="query_id")
+
+
+def exact(dataset: Dataset, search: Engine, most: int) -> dict[str, pd.DataFrame]:
+    """Return the rank of the right item for each kind of `fields.exact_asks`, by words, by one vector and by both."""
+    known = search.encoder.encode(item_texts(dataset))
+    found = {}
+    for kind, (asked, right) in exact_asks(dataset, most).items():
+        by_word, by_vector = search.words.scores(asked), search.encoder.encode(asked) @ known.T
+        both = mixture([by_word, by_vector])
+        scores = {"words": by_word, "one vector": by_vector, "words + one vector": both}
+        found[kind] = known_items.best_ranks(scores, right)
+    return found
 
 
 def methods(ranks: pd.DataFrame) -> pd.DataFrame:

@@ -295,10 +295,10 @@ def late_interaction(asked: TokenVectors, known: TokenVectors) -> Array:
 
 
 def centred(vectors: Array, mean: Array) -> Array:
-    """Return vectors [n, d] less what all have in common, `mean` [d] or [n, d], scaled to length 1; zeros stay zero.
+    """Return vectors [n, d] less their `mean` [d] or [n, d], scaled to length 1; zeros stay zero.
 
-    Every question says 'I saw a film, please help', every text of a film tells a story. Vectors share the direction of
-    it, and what tells one from another is what is left.
+    Every question says 'I saw a film, please help', every text of a film tells a story.
+    Vectors share that direction; what tells one from another is what is left.
     """
     return unit_rows(vectors - mean).astype(np.float32)
 

@@ -50,14 +50,15 @@ def standardised(scores: Array) -> Array:
 
 
 def mixture(parts: Sequence[Array], weights: Sequence[float] | None = None) -> Array:
-    """Return Σ_b w_b·`standardised`(parts[b]) [rows, items], all weights 1 by default (late fusion).
+    """Return Σ_b η_b·`standardised`(parts[b]) [rows, items], all η 1 by default.
 
-    A part of one row, such as the popularity of the items, serves all rows. Raises ColdstartError for weights that do
-    not fit.
+    Late fusion. A part of one row, such as the popularity of the items, serves all rows.
+    Raises ColdstartError for weights that do not fit.
     """
     weights = [1.0] * len(parts) if weights is None else list(weights)
     if not parts or len(weights) != len(parts):
-        raise ColdstartError(f"mixture: expected one or more parts and a weight for each, got {len(weights)} weights")
+        told = f"got {len(weights)} weights"
+        raise ColdstartError(f"mixture: expected one or more parts and a weight for each, {told}")
     total = np.zeros((1, 1))
     for weight, part in zip(weights, parts):
         total = total + weight * standardised(np.atleast_2d(part))
