@@ -32,7 +32,8 @@ from coldstart_utils.ground import cache_dir, package_file, written_aside
 from coldstart_utils.language import finetuning, towers
 from coldstart_utils.language.context import user_texts
 from coldstart_utils.language.encoders import TextEncoder
-from coldstart_utils.measure import ranking, study
+from coldstart_utils.measure import phrases, ranking, study
+from coldstart_utils.measure.intervals import estimate
 from coldstart_utils.models.content import unit_rows
 from coldstart_utils.models.teachers import bridged, collaborative_targets
 
@@ -273,6 +274,14 @@ def chosen(curves: pd.DataFrame, metric: str, *, stopped: bool = False) -> pd.Da
     found, frozen = (one[[*KEY, "reg"]].merge(outer, on=[*KEY, "reg"]) for one in (best, start))
     found["frozen"] = found["fold"].map(frozen.set_index("fold")[metric])
     return found.assign(gain=found[metric] - found["frozen"])
+
+
+def over_folds(gains: Sequence[float]) -> str:
+    """Return the mean of one gain a fold and its interval (`study.compare`) as text; of one fold, the gain alone."""
+    if len(gains) < 2:
+        return phrases.signed(gains[0])
+    mean, low, high, _ = estimate(np.array(gains), resampled=False, extra=0.25)
+    return phrases.told(mean, low, high)
 
 
 def figure(by_ndcg: pd.DataFrame, by_auc: pd.DataFrame) -> Figure:
