@@ -27,14 +27,14 @@ def plane(ax):
     """Draw the belief before a click, the factors that the click allows, and the belief after."""
     after, half = BEFORE.after(V, Y), np.sqrt(BEFORE.noise)
     ax.axvspan(Y - half, Y + half, color=ORANGE, alpha=0.13, lw=0)
-    ax.text(1.0, -2.2, "factors that a yes\nto $v$ allows", color=ORANGE, fontsize=10, ha="center")
+    ax.text(1.0, -2.68, "factors that a\nyes to $v$ allows", color=ORANGE, fontsize=10, ha="center", va="center")
     ellipse(ax, BEFORE, "before", BLUE, (-48, -4))
     ellipse(ax, after, "after", GREEN, (-2, 12))
     ax.add_patch(FancyArrowPatch((0, 0), V, arrowstyle="-|>", mutation_scale=14, color=ORANGE, lw=1.6, shrinkB=0))
     ax.text(1.12, -0.05, "$v$, the film", color=ORANGE, fontsize=10, va="center")
     turn = {"arrowstyle": "-|>", "mutation_scale": 14, "connectionstyle": "arc3,rad=0.6"}
     ax.add_patch(FancyArrowPatch(BEFORE.mean, after.mean, color=INK, lw=1.3, **turn))
-    ax.set(xlim=(-2.4, 2.4), ylim=(-2.4, 2.4), xticks=[-2, -1, 0, 1, 2], yticks=[-2, -1, 0, 1, 2], aspect="equal")
+    ax.set(xlim=(-2.4, 2.4), ylim=(-3.0, 2.3), xticks=[-2, -1, 0, 1, 2], yticks=[-2, -1, 0, 1, 2], aspect="equal")
     ax.set(title="One click moves a belief …", xlabel="first number, space", ylabel="second number, romance")
 
 

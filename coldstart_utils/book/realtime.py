@@ -139,8 +139,8 @@ def opening_told(title: str, film: int, plain: Opening, kept: Mapping[str, Seque
     alone = f"by its text alone the film enters {f'{lists} lists' if lists else 'no list'}"
     return (
         f"*{title}* had {plain.took[:, film].sum()} takers among {len(plain.took)} visitors; we picked it because no "
-        f"new film had more. **The bet:** {alone}, all {len(more)} new films together {plain.shown.sum()}; "
-        f"*{RULES[most]}* finds most takers. With {places} places kept, so many takers of this film were shown it: "
+        f"new film had more. **The bet:** {alone}, and all {len(more)} new films together have {plain.shown.sum()} of "
+        f"the places; *{RULES[most]}* finds most takers. With {places} places kept, so many takers of this film were shown it: "
         f"{rules}. Greedy finds {abs(more.sum()):.0f} takers {'more' if more.sum() >= 0 else 'fewer'} than the fixed "
         f"guess, and {more.max():.0f} more of one film; a film on average {phrases.told(mean, low, high, 2)}, "
         f"{'shown' if p < 0.05 and low > 0 else 'not shown'} over films."
@@ -158,11 +158,12 @@ def by_load(loads: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
 class Knee:
     """The highest of the rates that were tried at which answers come in time: `rate`, requests a second.
 
-    `found` says whether a higher one was tried, at which they did not; `told` says it in sentences.
+    `words` says it with 'at least' where the highest rate was no limit, and 'below' where the lowest was one already;
+    `told` says more in sentences.
     """
 
     rate: float
-    found: bool
+    words: str
     told: str
 
 
@@ -173,22 +174,29 @@ def knee(times: pd.DataFrame, late: float) -> Knee:
     """
     lists, clicks = (part.set_index("rate") for _, part in sorted(times.groupby("path"), reverse=True))
     worst = np.maximum(lists[["p99", "refused"]], clicks[["p99", "refused"]])
-    inside = lists.index[(worst["p99"] <= late) & (worst["refused"] == 0)]
-    rate, highest = float(max(inside, default=lists.index[0])), lists.index[-1]
-    last = worst.loc[highest]
-    if found := highest not in inside:
+    inside = worst.index[(worst["p99"] <= late) & (worst["refused"] == 0)]
+    rate, highest = max(inside, default=worst.index[0]), worst.index[-1]
+    at, refused = f"{worst.loc[highest, 'p99']:,.0f} ms", worst.loc[highest, "refused"]
+    words = f"{rate:,}"
+    if highest in inside:
+        words = f"at least {words}"
         told = (
-            f"The highest rate tried at which 99 % of both come within {late:g} ms is {rate:,.0f} requests a second. "
-            f"At {highest:,} the slower p99 is {last['p99']:,.0f} ms, and {last['refused']:.1%} are refused (503, with "
-            "the time to come again): near the limit requests wait for each other, and the curves turn up."
+            f"No limit was reached up to {highest:,} a second; the true one is higher. There the slower p99 is {at}, "
+            "and the curves do not turn up yet; at a limit they would, since requests then wait for each other."
+        )
+    elif len(inside):
+        told = (
+            f"The highest rate tried at which 99 % of both come within {late:g} ms is {words} requests a second. At "
+            f"{highest:,} the slower p99 is {at}, and {refused:.1%} are refused (503, with the time to come again): "
+            "near the limit requests wait for each other, and the curves turn up."
         )
     else:
+        words = f"below {words}"
         told = (
-            f"No limit was reached up to {highest:,} a second; the true one is higher. There the slower p99 is "
-            f"{last['p99']:.1f} ms, and the curves do not turn up yet; at a limit they would, since requests then wait "
-            "for each other."
+            f"At no rate tried did 99 % of both come within {late:g} ms; other work on the machine may be the reason. "
+            f"At {highest:,} a second the slower p99 is {at}, and {refused:.1%} are refused."
         )
-    return Knee(rate, found, f"{_longer(lists, clicks)} {told}")
+    return Knee(float(rate), words, f"{_longer(lists, clicks)} {told}")
 
 
 def _longer(lists: pd.DataFrame, clicks: pd.DataFrame) -> str:
@@ -238,7 +246,8 @@ def latencies(frame: pd.DataFrame, late: float) -> Figure:
         for name, colour in zip(("p50", "p95", "p99"), COLOURS):
             ax.plot(part["rate"], part[name], "o-", color=colour)
         ax.axhline(late, color=GREY, lw=0.8, ls="--")
-        ax.annotate(f"{late:g} ms", (rates[0], late), (0, 3), textcoords="offset points", color=GREY, fontsize=9)
+        at = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points"}
+        ax.annotate(f"{late:g} ms", (0.01, late), (0, 3), color=GREY, fontsize=9, **at)
         ax.set(xscale="log", yscale="log", ylim=(0.5, top), xlabel="requests a second (log scale)", title=path)
         ax.set_xticks(rates, [f"{rate:,}" for rate in rates])
         ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000) if tick < top]
