@@ -140,9 +140,10 @@ def opening_told(title: str, film: int, plain: Opening, kept: Mapping[str, Seque
     return (
         f"*{title}* had {plain.took[:, film].sum()} takers among {len(plain.took)} visitors; we picked it because no "
         f"new film had more. **The bet:** {alone}, and all {len(more)} new films together have {plain.shown.sum()} of "
-        f"the places; *{RULES[most]}* finds most takers. With {places} places kept, so many takers of this film were shown it: "
-        f"{rules}. Greedy finds {abs(more.sum()):.0f} takers {'more' if more.sum() >= 0 else 'fewer'} than the fixed "
-        f"guess, and {more.max():.0f} more of one film; a film on average {phrases.told(mean, low, high, 2)}, "
+        f"the places; *{RULES[most]}* finds most takers. With {places} places kept, so many takers of this film were "
+        f"shown it: {rules}. *{RULES['greedy']}* finds {abs(more.sum()):.0f} takers "
+        f"{'more' if more.sum() >= 0 else 'fewer'} than *{RULES['fixed']}*, and {more.max():.0f} more of one film; a "
+        f"film on average {phrases.told(mean, low, high, 2)}, "
         f"{'shown' if p < 0.05 and low > 0 else 'not shown'} over films."
     )
 
@@ -176,7 +177,8 @@ def knee(times: pd.DataFrame, late: float) -> Knee:
     worst = np.maximum(lists[["p99", "refused"]], clicks[["p99", "refused"]])
     inside = worst.index[(worst["p99"] <= late) & (worst["refused"] == 0)]
     rate, highest = max(inside, default=worst.index[0]), worst.index[-1]
-    at, refused = f"{worst.loc[highest, 'p99']:,.0f} ms", worst.loc[highest, "refused"]
+    at, share = f"{worst.loc[highest, 'p99']:,.0f} ms", worst.loc[highest, "refused"]
+    refused = f"{share:.1%} are refused (503, with the time to come again)" if share else "none is refused yet"
     words = f"{rate:,}"
     if highest in inside:
         words = f"at least {words}"
@@ -187,14 +189,14 @@ def knee(times: pd.DataFrame, late: float) -> Knee:
     elif len(inside):
         told = (
             f"The highest rate tried at which 99 % of both come within {late:g} ms is {words} requests a second. At "
-            f"{highest:,} the slower p99 is {at}, and {refused:.1%} are refused (503, with the time to come again): "
-            "near the limit requests wait for each other, and the curves turn up."
+            f"{highest:,} the slower p99 is {at}, and {refused}: near the limit requests wait for "
+            "each other, and the curves turn up."
         )
     else:
         words = f"below {words}"
         told = (
             f"At no rate tried did 99 % of both come within {late:g} ms; other work on the machine may be the reason. "
-            f"At {highest:,} a second the slower p99 is {at}, and {refused:.1%} are refused."
+            f"At {highest:,} a second the slower p99 is {at}, and {refused}."
         )
     return Knee(float(rate), words, f"{_longer(lists, clicks)} {told}")
 
