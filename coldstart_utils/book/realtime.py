@@ -37,7 +37,8 @@ def one_click(before: Belief, v: Array, y: float, items: Mapping[str, Array]) ->
     else:
         left.axvline(y / v[0], color=ORANGE, lw=1.3, ls="--", label="factors with exactly this answer")
     left.annotate("", v, (0, 0), arrowprops={"arrowstyle": "-|>", "color": ORANGE, "lw": 1.6})
-    left.annotate("film", v, (6 * v[0], 9 * v[1]), textcoords="offset points", color=ORANGE, ha="center", va="center")
+    aside = {"textcoords": "offset points", "ha": "center", "va": "center"}
+    left.annotate("film", v / 2, (14 * v[1], -10 * v[0]), color=ORANGE, **aside)
     left.legend(loc="lower left")
     left.set(xlim=(-2, 2.5), ylim=(-2, 2.5), xlabel="first number of the factor", ylabel="second number",
              title=f"An answer of {y:g}")  # fmt: skip
