@@ -8,8 +8,9 @@ from matplotlib.patches import Ellipse, FancyArrowPatch, Rectangle
 from coldstart_utils.palette import BLUE, FAINT, GREEN, GREY, INK, ORANGE, figure, png
 from coldstart_utils.serving.belief import Belief
 
-BEFORE = Belief(np.array([0.2, 0.2]), np.array([[0.5, 0.1], [0.1, 0.35]]), 0.1)
-V, Y = np.array([1.0, 0.6]), 1.0
+# The example of section 1 of the chapter.
+BEFORE = Belief(np.zeros(2), np.eye(2), 1.0)
+V, Y = np.array([1.0, 0.0]), 1.0
 
 
 def ellipse(ax, belief, name, colour, at):
@@ -24,15 +25,17 @@ def ellipse(ax, belief, name, colour, at):
 
 def plane(ax):
     """Draw the belief before a click, the factors that the click allows, and the belief after."""
-    after, x = BEFORE.after(V, Y), np.array([-1.4, 2.2])
-    middle, half = (Y - V[0] * x) / V[1], np.sqrt(BEFORE.noise) / V[1]
-    ax.fill_between(x, middle - half, middle + half, color=ORANGE, alpha=0.15, lw=0)
-    ax.text(1.35, -1.02, "a yes to $v$", color=ORANGE, fontsize=10)
-    ellipse(ax, BEFORE, "before", BLUE, (-52, -16))
-    ellipse(ax, after, "after", GREEN, (10, 8))
-    ax.add_patch(FancyArrowPatch(BEFORE.mean, after.mean, arrowstyle="-|>", mutation_scale=14, color=INK, lw=1.3))
-    ax.set(xlim=(-1.4, 2.2), ylim=(-1.4, 1.9), xticks=[], yticks=[], title="One click moves a belief …")
-    ax.set(xlabel="first number of the user's factor", ylabel="second number")
+    after, half = BEFORE.after(V, Y), np.sqrt(BEFORE.noise)
+    ax.axvspan(Y - half, Y + half, color=ORANGE, alpha=0.13, lw=0)
+    ax.text(1.0, -2.68, "factors that a\nyes to $v$ allows", color=ORANGE, fontsize=10, ha="center", va="center")
+    ellipse(ax, BEFORE, "before", BLUE, (-48, -4))
+    ellipse(ax, after, "after", GREEN, (-2, 12))
+    ax.add_patch(FancyArrowPatch((0, 0), V, arrowstyle="-|>", mutation_scale=14, color=ORANGE, lw=1.6, shrinkB=0))
+    ax.text(1.12, -0.05, "$v$, the film", color=ORANGE, fontsize=10, va="center")
+    turn = {"arrowstyle": "-|>", "mutation_scale": 14, "connectionstyle": "arc3,rad=0.6"}
+    ax.add_patch(FancyArrowPatch(BEFORE.mean, after.mean, color=INK, lw=1.3, **turn))
+    ax.set(xlim=(-2.4, 2.4), ylim=(-3.0, 2.3), xticks=[-2, -1, 0, 1, 2], yticks=[-2, -1, 0, 1, 2], aspect="equal")
+    ax.set(title="One click moves a belief …", xlabel="first number, space", ylabel="second number, romance")
 
 
 def box(ax, x, y, text, colour, width=3.1):
@@ -53,14 +56,14 @@ def flow(ax):
     arrow(ax, (3.15, 7.75), (4.35, 7.75))
     arrow(ax, (7.55, 7.75), (8.75, 7.75))
     box(ax, 4.4, 4.1, "beliefs of users,\nfactors of items", GREEN)
-    arrow(ax, (5.95, 6.95), (5.95, 5.65), GREEN, "rank-one update", (7.45, 6.3))
+    arrow(ax, (5.95, 6.95), (5.95, 5.65), GREEN, "rank-one update", (7.35, 6.3))
     box(ax, 8.8, 4.1, "the next list", GREEN)
     arrow(ax, (7.55, 4.85), (8.75, 4.85), GREEN)
     box(ax, 0, 1.2, "learning, in a\nprocess of its own", FAINT)
     box(ax, 4.4, 1.2, "model, version n + 1", FAINT)
-    arrow(ax, (4.35, 7.2), (1.6, 2.75), GREY, "all events", (1.75, 5.2))
+    arrow(ax, (4.35, 7.2), (1.6, 2.75), GREY, "all events", (2.1, 5.2))
     arrow(ax, (3.15, 1.95), (4.35, 1.95), GREY)
-    arrow(ax, (5.95, 2.75), (5.95, 4.05), GREY, "swapped in whole", (7.55, 3.4))
+    arrow(ax, (5.95, 2.75), (5.95, 4.05), GREY, "swapped in whole", (7.4, 3.4))
     ax.set(xlim=(-0.2, 12.1), ylim=(0.7, 9), title="… on its way to the next list")
     ax.axis("off")
 

@@ -21,27 +21,30 @@ DASHES = (("--", "dashed"), (":", "dotted"), ("-.", "dash-dotted"))
 
 def intervals(
     frame: pd.DataFrame, *, title: str, xlabel: str, highlight: Sequence[str] = (), faded: Sequence[str] = (),
-    panels: str | None = None, signs: bool | None = None,
+    panels: str | None = None, signs: bool | None = None, stacked: bool = False,
 ) -> Figure:  # fmt: skip
     """Return dots with 95 % intervals, one row per model in the order of the frame (`model`, `mean`, `low`, `high`).
 
     `highlight` is drawn in orange, `faded` (a ceiling that cheats, a floor) in grey; each dot carries its value. Each
-    value of the column `panels` gets axes of its own, with the same models down. `signs` draws the line of zero and
-    writes plus signs, as differences need (None: where an interval goes below zero).
+    value of the column `panels` gets axes of its own, with the same models down; `stacked` sets them below each other
+    on one scale. `signs` draws the line of zero and writes plus signs, as differences need (None: where an interval
+    goes below zero).
     """
     parts = dict(list(frame.groupby(panels, sort=False))) if panels else {"": frame}
     models = list(dict.fromkeys(frame["model"]) if panels else frame["model"])
-    fig, axes = figure(
-        1, len(parts), width=10 if panels else 7.6, height=0.36 * len(models) + 1.1, sharey=True, squeeze=False
-    )
-    for ax, (name, part) in zip(axes[0], parts.items()):
+    shape = (len(parts), 1) if stacked else (1, len(parts))
+    beside = bool(panels) and not stacked
+    width, height = 10 if beside else 7.6, (0.36 * len(models) + 0.4) * shape[0] + 0.7
+    fig, axes = figure(*shape, width=width, height=height, sharey=True, sharex=stacked, squeeze=False)
+    for ax, (name, part) in zip(axes.flat, parts.items()):
         rows = part["model"].map(models.index) if panels else range(len(part))
         _dots(ax, part, rows, highlight, faded, min(frame["low"]) < 0 if signs is None else signs)
-        low, high = min(0, *part["low"]), max(0, *part["high"])
+        ends = frame if stacked else part
+        low, high = min(0, *ends["low"]), max(0, *ends["high"])
         # Room for the values beside the dots, of which narrow axes need more.
-        room = (0.42 if panels else 0.14) * (high - low)
+        room = (0.42 if beside else 0.14) * (high - low)
         ax.set_xlim(low - (room if part["mean"].min() < 0 else 0.03 * (high - low) * (low < 0)), high + room)
-        ax.set(title=name, xlabel=xlabel)
+        ax.set(title=name, xlabel="" if stacked and ax is not axes[-1, 0] else xlabel)
     axes[0, 0].set_yticks(range(len(models)), models)
     axes[0, 0].set_ylim(len(models) - 0.4, -0.6)
     fig.suptitle(title, x=0.01, ha="left", fontsize=STYLE["axes.titlesize"], fontweight="bold")
@@ -260,10 +263,11 @@ def label_ends(ax: Any, ends: Sequence[tuple[float, float, str, str]], gap: floa
 
     Lines that end together are labelled in the order of their means.
     """
-    low, high = ax.get_ylim()
+    scale = np.log if ax.get_yscale() == "log" else np.asarray
+    low, high = scale(ax.get_ylim())
     ends = sorted(ends, key=lambda end: (round(end[0], 3), end[1]))
     steps = gap * np.arange(len(ends))
-    wanted = np.array([(end[0] - low) / (high - low) for end in ends])
+    wanted = np.array([(scale(end[0]) - low) / (high - low) for end in ends])
     # The nearest places to the ends, in squared distance, that keep the gap.
     places = np.clip(isotonic_regression(wanted - steps).x, 0, max(0, 0.97 - steps[-1])) + steps
     for (*_, text, colour), place in zip(ends, places):

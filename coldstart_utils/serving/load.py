@@ -12,8 +12,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,28 @@ def offered(address: str, asks: Sequence[Ask], rate: float) -> pd.DataFrame:
     # In a thread of its own: a notebook has an event loop already.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, _offered(address, asks, rate)).result()
+
+
+def climbed(
+    address: str, asks: Iterable[Ask], rates: Sequence[int], *, seconds: int, late: float
+) -> dict[int, pd.DataFrame]:
+    """Return what became of `asks` at ever higher `rates`, each for so many seconds, as `offered` says it.
+
+    The first rate at which half of a path takes longer than `late` ms, or one is refused, is the last: p99 alone may
+    be above it for what else the machine does.
+    """
+    waiting, loads = iter(asks), {}
+    for rate in rates:
+        rows = loads[rate] = offered(address, [*islice(waiting, rate * seconds)], rate)
+        reached = percentiles(rows)
+        if (reached["p50"] > late).any() or (reached["refused"] > 0).any():
+            break
+    return loads
+
+
+def last_core() -> int | None:
+    """Return the last core that this process may use, for `running`; None where the system pins no process."""
+    return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
 async def _offered(address: str, asks: Sequence[Ask], rate: float) -> pd.DataFrame:

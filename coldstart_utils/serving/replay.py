@@ -111,6 +111,35 @@ def known_at(earlier: Array, now: float, every: float) -> int:
 
 
 @dataclass(frozen=True, eq=False)
+class Visitors:
+    """Who comes, in order: the `mean` of what is believed of each [visitors, rank], the score of the last place of the
+    list of each, `worst` [visitors], and what they `took` of the new items [visitors, items].
+    """
+
+    mean: Array
+    worst: Array
+    took: Array
+
+
+def visitors_of(prior: Belief, V: Array, stream: Stream, known: int, k: int) -> Visitors:
+    """Return the users of the future of a stream, with the past alone known of them, for lists of k items.
+
+    The first `known` places of V [items, rank] are items of the past, the others are new.
+    """
+    users = stream.tested
+    row, new = {user: n for n, user in enumerate(users)}, stream.item >= known
+    took = np.zeros((len(users), len(V) - known), bool)
+    took[[row[user] for user in stream.user[new]], stream.item[new] - known] = True
+    means, worst = np.zeros((len(users), V.shape[1])), np.full(len(users), -np.inf)
+    for n, user in enumerate(users):
+        before = np.unique(stream.item[: stream.cut][stream.user[: stream.cut] == user])
+        means[n] = believed(prior, V, before).mean
+        scores = np.delete(V[:known] @ means[n], before)
+        worst[n] = np.sort(scores)[-min(k, len(scores))] if len(scores) else -np.inf
+    return Visitors(means, worst, took)
+
+
+@dataclass(frozen=True, eq=False)
 class Opening:
     """New items meet visitors in their order: `shown` and `took` [visitors, items], as booleans."""
 
@@ -123,25 +152,22 @@ class Opening:
         return np.cumsum(self.shown & self.took, axis=0)
 
 
-def opening(
-    model: Model, factors: Array, X: Array, worst: Array, took: Array, *, policy: str, places: int, seed: int = 0
-) -> Opening:
+def opening(model: Model, factors: Array, visitors: Visitors, *, policy: str, places: int, seed: int = 0) -> Opening:
     """Return to whom new items are shown, one visitor after another: the `places` best of them in each list.
 
-    With 0 places an item is shown where it beats `worst` [visitors], the score of the last place of the list. `factors`
-    [items, rank] are guesses from content, `X` [visitors, rank] what is believed of visitors, `took` [visitors, items]
-    what they would take. 'random' ranks at random, 'fixed' by the guesses, 'greedy' by what the answers of those who
+    With 0 places an item is shown where it beats the last place of the list. `factors` [items, rank] are guesses from
+    content. 'random' ranks at random, 'fixed' by the guesses, 'greedy' by what the answers of those who
     saw an item make of its guess, with `model.noise`, and 'thompson' by a draw from that (Thompson 1933, chapter 06).
     """
     rng, mean = np.random.default_rng(seed), factors.astype(float)
     spread = np.repeat(model.spread[None], len(mean), axis=0)
-    shown = np.zeros(took.shape, bool)
-    for visitor, x in enumerate(X):
+    shown, took = np.zeros(visitors.took.shape, bool), visitors.took
+    for visitor, x in enumerate(visitors.mean):
         across = spread @ x
         score, variance = mean @ x, np.maximum(across @ x, 0)
         deviation = {"random": np.inf, "thompson": np.sqrt(variance)}.get(policy, 0.0)
         drawn = rng.random(len(score)) if policy == "random" else rng.normal(score, deviation)
-        at = np.argsort(-drawn, kind="stable")[:places] if places else np.flatnonzero(drawn > worst[visitor])
+        at = np.argsort(-drawn, kind="stable")[:places] if places else np.flatnonzero(drawn > visitors.worst[visitor])
         shown[visitor, at] = True
         if policy in ("greedy", "thompson"):
             gain = across[at] / (variance[at] + model.noise)[:, None]

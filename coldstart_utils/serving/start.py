@@ -42,7 +42,7 @@ def serve(
     An empty folder is filled with the data set `data` ('none': with nothing). Raises ColdstartError without the extra,
     without a token where others could reach it, for a port or a store in use, and for a store that is damaged.
     """
-    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+    if missing := lacking():
         raise ColdstartError(f"{missing[0]} is not installed; pip install 'coldstart-utils[serve]' brings the service")
     import uvicorn
 
@@ -55,6 +55,11 @@ def serve(
         tell(f"http://{host}:{port}/ answers, http://{host}:{port}/docs shows how to ask; Ctrl-C ends it.")
         # Addresses hold users and questions: no log of them.
         uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", timeout_graceful_shutdown=10)
+
+
+def lacking() -> list[str]:
+    """Return the libraries of the extra `[serve]` that are not installed."""
+    return [name for name in NEEDED if importlib.util.find_spec(name) is None]
 
 
 def allowed(host: str) -> str:
