@@ -46,7 +46,7 @@ def test_ends_beyond_the_picture_are_arrow_heads(verdict):
     ax = consequences.verdicts(wide).axes[0]
     markers = [line.get_marker() for line in ax.lines]
     assert markers.count("<") == 6 and markers.count(">") == 1
-    assert [text.get_text() for text in ax.texts] == ["500"]
+    assert [text.get_text() for text in ax.texts] == ["500.0"]
 
 
 def test_places_out_of_proportion_are_named_only_where_shown():
@@ -68,7 +68,7 @@ def test_games_say_what_is_not_shown_and_what_users_pay():
     ]
     columns = ["fold", "ranker", "places at random", "settled", "honest", "recall before", "recall after"]
     told = consequences_told.games(pd.DataFrame(rows, columns=[*columns, "all honest", "alone honest"]))
-    assert "not shown to differ" in told and "recall 0.260 against 0.270" in told and "levelled 5.0%, 4.0%" in told
+    assert "none is shown to differ" in told and "recall 0.260 against 0.270" in told and "levelled 5.0%, 4.0%" in told
 
 
 def test_the_first_rows_of_a_log_are_judged():

@@ -56,10 +56,11 @@ def _dot_and_clipped_ends(ax: Axes, value: float, low: float, high: float, y: fl
     if 0 <= value <= right:
         ax.plot(value, y, "o", color=colour, ms=5)
     else:
+        at, shift, side = (0, 9, "left") if value < 0 else (right, -9, "right")
+        text = f"{value:.1f}".replace("-", "−")
         ax.annotate(
-            f"{value:.0f}", (np.clip(value, 0, right), y), (-8, 0), textcoords="offset points", ha="right", va="bottom",
-            fontsize=9, color=colour,
-        )  # fmt: skip
+            text, (at, y), (shift, 1), textcoords="offset points", ha=side, va="bottom", fontsize=9, color=colour
+        )
 
 
 def offline(table: pd.DataFrame, order: tuple[str, ...]) -> Figure:
@@ -99,8 +100,15 @@ def fair_front(points: pd.DataFrame) -> Figure:
             ax.plot(own[gap], own["ndcg"], "o-", color=colour, label=f"aim: {aim}")
             ax.hlines(own["ndcg"], own[f"{gap} low"], own[f"{gap} high"], color=colour, lw=1.5, alpha=0.6)
             for row in own.iloc[1:].to_dict("records"):
-                away = 1 if own[gap].iloc[-1] > own[gap].iloc[0] else -1
-                style = {"textcoords": "offset points", "fontsize": 8.5, "color": colour, "va": "bottom"}
+                # The line runs to one side; at the left end there is no room for a label on its left.
+                at_end = row[gap] < 0.05 * own[gap].max()
+                away = 1 if at_end or own[gap].iloc[-1] > own[gap].iloc[0] else -1
+                style = {
+                    "textcoords": "offset points",
+                    "fontsize": 8.5,
+                    "color": colour,
+                    "va": "top" if at_end else "bottom",
+                }
                 side = "left" if away > 0 else "right"
                 ax.annotate(f"{row['dial']:g}", (row[gap], row["ndcg"]), (6 * away, 2), ha=side, **style)
         start = points.iloc[0]

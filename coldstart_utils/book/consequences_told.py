@@ -12,8 +12,9 @@ from ..catalogue.decisions import Log
 from ..measure.groups import by_group
 from ..measure.intervals import estimate
 from ..measure.logged import LEANING, Verdict, multiples, resampled
+from ..measure.phrases import told
 from ..measure.simulated import RULES
-from ..measure.study import compare, told
+from ..measure.study import compare
 from ..models.parity import AIMS
 
 Array = np.ndarray
@@ -124,12 +125,13 @@ def served(table: pd.DataFrame, lists: pd.DataFrame, kinds: Mapping[str, pd.Seri
 
     def worse(own: pd.DataFrame) -> str:
         rows = own[own["worse"]].itertuples()
-        return ", ".join(f"{row.kind} {row.model} ({row.difference:+.3f})" for row in rows) or NOBODY
+        listed = ", ".join(f"{row.kind} {row.model} ({row.difference:+.3f})" for row in rows)
+        return f"served worse: {listed}" if listed else NOBODY
 
+    depends = "Which group is served worse depends on the metric." if worse(table) != worse(by_ndcg) else ""
     return _typeset(
-        f"**Served worse by recall:** {worse(table)}. Who chose much wants more than a list holds, so a part of "
-        f"this is arithmetic. **By NDCG**, which divides by what is possible: {worse(by_ndcg)}. Which group is "
-        "served worse depends on the metric."
+        f"**By recall,** {worse(table)}. Who chose much wants more than a list holds, so a part of "
+        f"this is arithmetic. **By NDCG**, which divides by what is possible: {worse(by_ndcg)}. {depends}"
     )
 
 
@@ -307,8 +309,8 @@ def games(table: pd.DataFrame) -> str:
     return _typeset(
         f"{table['settled'].mean():.0%} of the games settle. Honest at the end: {', '.join(honest)}; {shares[-1]:.0%} "
         f"of the places at random change this by {moves} over folds, in the same order: "
-        f"{'shown' if shown else 'not shown'} to differ. Recall of users goes from {', '.join(recall)}. {_price(table)}"
-        f"An owner's exposure when all are honest, and when no other is: {exposure}."
+        f"{'some are shown' if shown else 'none is shown'} to differ. Recall of users goes from {', '.join(recall)}. "
+        f"{_price(table)}An owner's exposure when all are honest, and when no other is: {exposure}."
     )
 
 
