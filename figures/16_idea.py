@@ -44,7 +44,9 @@ def fairness(ax):
         ax.plot([x, x], [means[0][1], means[1][1]], color=ORANGE, lw=2.5)
         ax.text(x + 0.06, sum(level for _, level in means) / 2, "gap", color=ORANGE, fontsize=9, va="center")
         ax.text(0.55 + 1.9 * place, 0.03, when, ha="center", fontsize=9.5)
-    ax.text(0.0, -0.14, "Group means move together; within a group nobody changes place.", fontsize=9, color=GREY)
+    ax.text(
+        0.0, -0.14, "Group means move towards each other; within a group nobody changes place.", fontsize=9, color=GREY
+    )
     ax.text(0.14, 0.94, "group a", color=BLUE, fontsize=9.5)
     ax.text(0.82, 0.94, "group b", color=GREEN, fontsize=9.5)
     ax.set(xlim=(0, 3.3), ylim=(-0.22, 1.02))
@@ -71,7 +73,7 @@ saved = {}
 
 
 def draw():
-    fig, axes = figure(1, 3, width=12, height=3.1)
+    fig, axes = figure(3, 1, width=7, height=7.8)
     for ax, one in zip(axes, (cause, fairness, attack)):
         one(ax)
         ax.axis("off")

@@ -39,6 +39,38 @@ def test_a_verdict_is_drawn_with_its_truth(verdict):
     assert [label.get_text() for label in ax.get_yticklabels()] == list(logged.ESTIMATORS)
 
 
+def test_ends_beyond_the_picture_are_arrow_heads(verdict):
+    far = verdict.table.assign(low=-0.001)
+    far.loc[0, ["value", "high"]] = 0.5
+    wide = {"a": logged.Verdict(far, 1.0, 10), "b": verdict}
+    ax = consequences.verdicts(wide).axes[0]
+    markers = [line.get_marker() for line in ax.lines]
+    assert markers.count("<") == 6 and markers.count(">") == 1
+    assert [text.get_text() for text in ax.texts] == ["500.0"]
+
+
+def test_places_out_of_proportion_are_named_only_where_shown():
+    held = pd.DataFrame({"places": [0.03, 0.5], "low": [0.0, 1.1], "high": [1.8, 1.2]}, index=["rare", "many"])
+    cost = pd.DataFrame({"told": {"1": "−.002", "2": "−.012"}})
+    told = consequences_told.places(held, cost, "rare", 20)
+    assert (
+        "choices: many (1.10 to 1.20)." in told and "0.6 of 20" in told and "for *rare*, goes from 0.0 to 1.8" in told
+    )
+    assert "**No group is shown" in consequences_told.places(held.iloc[:1], cost, "rare", 20)
+
+
+def test_games_say_what_is_not_shown_and_what_users_pay():
+    rows = [
+        (fold, way, share, True, 0.5, 0.3, 0.26 if way == "levelled" else 0.27, 0.05, 0.04)
+        for fold in range(3)
+        for way in ("text and tags", "levelled")
+        for share in (0.0, 0.3)
+    ]
+    columns = ["fold", "ranker", "places at random", "settled", "honest", "recall before", "recall after"]
+    told = consequences_told.games(pd.DataFrame(rows, columns=[*columns, "all honest", "alone honest"]))
+    assert "none is shown to differ" in told and "recall 0.260 against 0.270" in told and "levelled 5.0%, 4.0%" in told
+
+
 def test_the_first_rows_of_a_log_are_judged():
     (ax,) = consequences.from_first_rows(400, "women, random to bts").axes
     assert "400 rows" in ax.figure._suptitle.get_text()
@@ -80,14 +112,18 @@ def test_the_front_begins_at_the_bridge_and_closes_the_gap():
     equal = points[points["model"] == "equal scores"]
     assert equal["score gap"].iloc[1] < 0.2 * equal["score gap"].iloc[0]
     assert points.groupby("dial")["ndcg"].nunique()[0.0] == 1
-    changes = consequences_told.gap_changes(points)
-    assert changes["equal scores"]["score gap"] < -0.8
+    changes = consequences_told.gap_changes(results)
+    closed = changes.loc[("equal scores", "score gap")]
+    assert closed["share"] < -0.8 and closed["low"] <= closed["share"] <= closed["high"]
+    # Who is served differs between people more than between folds.
+    half = results["recall half"].iloc[0]
+    assert half > 0 and points["recall gap high"].iloc[0] >= points["recall gap"].iloc[0] + half - 1e-12
     figure = consequences.fair_front(points)
     view = front.view(points, figure)
     assert "image/png" in view._repr_mimebundle_()[0]
     (plot,) = view.children
     assert "recall gap" in plot.marks[1].names[0]
-    assert "score gap" in consequences_told.front(points, results, "gender")
+    assert "score gap" in (told := consequences_told.front(points, results, "gender")) and "recall gap is" in told
 
 
 def test_probes_find_a_concept_and_not_what_was_erased():

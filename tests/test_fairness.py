@@ -198,5 +198,5 @@ def test_places_in_proportion_are_one():
     folds = study.item_folds(X, 2)
     flat = [ranking.from_matrix(np.random.default_rng(0).random(X.shape)) for _ in folds]
     table = groups.places(flat, folds, {"all": np.ones(40, bool), "half": np.arange(40) < 20}, k=5).set_index("model")
-    assert table.loc["all", ["items", "choices", "mean"]].tolist() == pytest.approx([1, 1, 1])
+    assert table.loc["all", ["items", "choices", "multiple"]].tolist() == pytest.approx([1, 1, 1])
     assert table.loc["half", "places"] == pytest.approx(0.5, abs=0.15)

@@ -216,3 +216,10 @@ def test_open_bandit_refuses_other_names_and_says_how_to_install(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "distribution", missing)
     with pytest.raises(ColdstartError, match="coldstart data install open-bandit"):
         open_bandit("random", "all")
+
+
+def test_a_policy_earns_its_own_multiple_of_itself():
+    known, _ = made()
+    found = logged.multiples(known, known, draws=50)
+    assert found["value"].to_numpy() == pytest.approx(1.0, abs=0.2) and found["value"]["counted"] == 1.0
+    assert (found["low"] <= found["value"]).all() and (found["value"] <= found["high"]).all()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..catalogue.decisions import open_bandit
@@ -22,7 +23,7 @@ def verdicts(found: Mapping[str, Verdict]) -> Figure:
     """Return the six estimates beside the truth, one panel a pair of logs, in clicks per 1,000.
 
     The band is the 95 % interval of what the asked policy really got. Grey intervals do not hold what ridge has wrong;
-    those that leave the picture are cut.
+    ends beyond the picture are arrow heads, and a value beyond it is written.
     """
     rows = (len(found) + 2) // 3 if len(found) > 3 else 1
     fig, axes = figure(rows, -(-len(found) // rows), width=10, height=2.5 * rows + 0.5, sharey=True, squeeze=False)
@@ -36,7 +37,7 @@ def verdicts(found: Mapping[str, Verdict]) -> Figure:
         for y, row in enumerate(table.itertuples()):
             colour = GREY if row.estimator in LEANING else BLUE
             ax.plot([max(1000 * row.low, 0), min(1000 * row.high, right)], [y, y], color=colour, lw=2)
-            ax.plot(np.clip(1000 * row.value, 0, right), y, "o", color=colour, ms=5)
+            _dot_and_clipped_ends(ax, 1000 * row.value, 1000 * row.low, 1000 * row.high, y, right, colour)
         ax.set_xlim(0, 1.02 * right)
         ax.set_title(f"{name}\neffective size {verdict.size:,.0f}", fontsize=9.5)
         ax.tick_params(axis="y", length=0)
@@ -44,6 +45,22 @@ def verdicts(found: Mapping[str, Verdict]) -> Figure:
     axes[0, 0].set_ylim(len(ESTIMATORS) - 0.5, -0.5)
     fig.supxlabel("clicks per 1,000 shown (dot and 95 % interval; band: what the policy really got)", fontsize=10)
     return fig
+
+
+def _dot_and_clipped_ends(ax: Axes, value: float, low: float, high: float, y: float, right: float, colour: str) -> None:
+    """Draw a dot, its value beside it where it leaves 0 … `right`, and a sign where an end of the interval does."""
+    if low < 0:
+        ax.plot(0, y, "<", color=colour, ms=5, clip_on=False)
+    if high > right:
+        ax.plot(right, y, ">", color=colour, ms=6, clip_on=False)
+    if 0 <= value <= right:
+        ax.plot(value, y, "o", color=colour, ms=5)
+    else:
+        at, shift, side = (0, 9, "left") if value < 0 else (right, -9, "right")
+        text = f"{value:.1f}".replace("-", "−")
+        ax.annotate(
+            text, (at, y), (shift, 1), textcoords="offset points", ha=side, va="bottom", fontsize=9, color=colour
+        )
 
 
 def offline(table: pd.DataFrame, order: tuple[str, ...]) -> Figure:
@@ -83,11 +100,20 @@ def fair_front(points: pd.DataFrame) -> Figure:
             ax.plot(own[gap], own["ndcg"], "o-", color=colour, label=f"aim: {aim}")
             ax.hlines(own["ndcg"], own[f"{gap} low"], own[f"{gap} high"], color=colour, lw=1.5, alpha=0.6)
             for row in own.iloc[1:].to_dict("records"):
-                style = {"textcoords": "offset points", "fontsize": 8.5, "color": colour, "va": "bottom"}
-                ax.annotate(f"{row['dial']:g}", (row[gap], row["ndcg"]), (6, 2), **style)
+                # The line runs to one side; at the left end there is no room for a label on its left.
+                at_end = row[gap] < 0.05 * own[gap].max()
+                away = 1 if at_end or own[gap].iloc[-1] > own[gap].iloc[0] else -1
+                style = {
+                    "textcoords": "offset points",
+                    "fontsize": 8.5,
+                    "color": colour,
+                    "va": "top" if at_end else "bottom",
+                }
+                side = "left" if away > 0 else "right"
+                ax.annotate(f"{row['dial']:g}", (row[gap], row["ndcg"]), (6 * away, 2), ha=side, **style)
         start = points.iloc[0]
         ax.plot(start[gap], start["ndcg"], "o", color=INK, ms=9, zorder=4)
-        ax.set(title=gap, xlabel=f"{gap} of the two groups (95 % interval over folds)")
+        ax.set(title=gap, xlabel=f"{gap} of the two groups (95 % interval over folds)", xlim=(0, None))
     axes[0].set_ylabel("NDCG")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
@@ -146,7 +172,7 @@ def from_first_rows(rows: int, pair: str) -> Figure:
     known, asked = (open_bandit(policy, campaign) for policy in policies.split(" to "))
     target = shares(asked) if policies.endswith("bts") else uniform(known)
     verdict = judged(known.rows(slice(rows)), target, asked.reward, draws=100)
-    return estimates(verdict, title=f"{rows:,} rows, effective size {verdict.size:,.0f}")
+    return estimates(verdict, title=f"{pair}: {rows:,} rows, effective size {verdict.size:,.0f}")
 
 
 def estimates(verdict: Verdict, *, title: str) -> Figure:
@@ -177,7 +203,7 @@ def answers(table: pd.DataFrame) -> Figure:
         ax.axhline(0.1, color=GREY, lw=1, ls="--")
         ax.set_xticks(range(len(dials)), [f"{dial:g}" for dial in dials])
         ax.yaxis.set_major_formatter("{x:.0%}")
-        ax.set(title=f"after {what}", xlabel=what, ylim=(0, None))
+        ax.set(title=f"after {what}", xlabel=what.split(" (")[0], ylim=(0, None))
         ax.legend(loc="best")
     axes[0, 0].set_ylabel("share of lists (95 % over films)")
     return fig

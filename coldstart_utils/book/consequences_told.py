@@ -1,4 +1,4 @@
-"""What the figures of consequences show, in sentences that follow the numbers, and as findings."""
+"""What the figures of consequences show, in sentences that follow the numbers."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from ..catalogue.decisions import Log
 from ..measure.groups import by_group
 from ..measure.intervals import estimate
-from ..measure.logged import LEANING, Verdict
+from ..measure.logged import LEANING, Verdict, multiples, resampled
+from ..measure.phrases import told
 from ..measure.simulated import RULES
 from ..measure.study import compare
 from ..models.parity import AIMS
-from ..whatif.attack import WAYS
-from .record import Claim, is_shown, not_shown
 
 Array = np.ndarray
-NOBODY = "nobody is shown to be"
+NOBODY = "nobody is shown to be served worse"
 
 
 def _typeset(text: str) -> str:
@@ -44,20 +44,26 @@ def estimates(table: pd.DataFrame, sizes: list[float]) -> str:
     return (
         f"Of IPS, SNIPS and doubly robust **{own['missed'].sum()} of {len(own)}** differ from the truth by more than "
         f"luck, because luck is large: half the width of their intervals is {wide:.0%} of the truth (median). Of the "
-        f"other three {leaning['missed'].sum()} of {len(leaning)} miss it: their grey intervals are narrow, for they "
-        "hold the luck of the rows, not what the model has wrong. The *effective size* (Σw)²/Σw² of 10,000 rows is "
-        f"{min(sizes):,.0f} to {max(sizes):,.0f}. For ±10 % IPS would have needed {enough.min():,.0f} to "
-        f"{enough.max():,.0f} rows, if weights as large as those seen were all there are."
+        f"other three {leaning['missed'].sum()} of {len(leaning)} miss it. *Direct*, and the others where they lean on "
+        "the model, have narrow intervals, which hold the luck of the rows, not what the model has wrong. The "
+        "*effective size* (Σw)²/Σw² of 10,000 rows is "
+        f"{min(sizes):,.0f} to {max(sizes):,.0f}. For ±10 % IPS would have needed about {_rounded(enough.min())} to "
+        f"{_rounded(enough.max())} rows, if weights as large as those seen were all there are."
     )
 
 
-def ratio(found: Mapping[str, Verdict]) -> str:
-    """Return what bts earns as a multiple of random by IPS from random's log of all items, with its interval."""
-    table, rate = found["all, random to bts"].table, found["all, bts to random"].table["truth"].iloc[0]
-    row = table[table["estimator"] == "IPS"].iloc[0]
+def _rounded(number: float) -> str:
+    """Return a number with two digits that count."""
+    return f"{float(f'{number:.1e}'):,.0f}"
+
+
+def ratio(known: Log, asked: Log, *, draws: int = 1000, seed: int = 0) -> str:
+    """Return what the policy of `asked` earns as a multiple of that of `known`, from either log, with intervals."""
+    found = multiples(known, asked, draws=draws, seed=seed)
+    by_ips, counted = (f"{row.value:.2f} ({row.low:.2f} to {row.high:.2f})" for row in found.itertuples())
     return (
-        f"Ours, by IPS: {row['value'] / rate:.2f} ({row['low'] / rate:.2f} to {row['high'] / rate:.2f}). In its own "
-        f"log bts got {row['truth'] / rate:.2f} times as many clicks."
+        f"Ours, by IPS from the log of random: {by_ips}. In its own log bts got {asked.reward.sum():.0f} clicks, "
+        f"random {known.reward.sum():.0f} in as many rows: {counted}."
     )
 
 
@@ -89,8 +95,12 @@ def offline(means: pd.DataFrame) -> str:
 
 
 def paths(loop: pd.DataFrame) -> pd.DataFrame:
-    """Return the means of `simulated.rounds` by share of places at random and round, with `places` as a label."""
-    path = loop.groupby(["explore", "round"])[["liked", "gini", "found"]].mean().reset_index()
+    """Return the means of `simulated.rounds` by share of places at random and round, with `places` as a label.
+
+    `low` and `high` are the least and the largest `found` of the worlds drawn.
+    """
+    by = loop.groupby(["explore", "round"])
+    path = by[["liked", "gini", "found"]].mean().assign(low=by["found"].min(), high=by["found"].max()).reset_index()
     return path.assign(places=path["explore"].map("{:.0%} at random".format))
 
 
@@ -98,8 +108,12 @@ def rounds(path: pd.DataFrame) -> str:
     """Return how many new items were found in the end, and what it cost."""
     end = path[path["round"] == path["round"].max()]
     liked = path.groupby("explore")["liked"].mean()
-    found = ", ".join(f"{row.found:.0%} ({row.places})" for row in end.itertuples())
-    return f"**{found}.** Of all places {', '.join(f'{value:.1%}' for value in liked)} pleased, in the same order."
+    found = ", ".join(f"{row.found:.0%} ({row.places}; {row.low:.0%} to {row.high:.0%})" for row in end.itertuples())
+    return (
+        f"**{found}**; in brackets the least and the most of the draws. Of all places "
+        f"{', '.join(f'{value:.1%}' for value in liked)} pleased, in the same order. The ranking knows clicks only; "
+        "one that reads content was not tried here."
+    )
 
 
 # --- Fairness --------------------------------------------------------------------------------------------------------
@@ -111,40 +125,74 @@ def served(table: pd.DataFrame, lists: pd.DataFrame, kinds: Mapping[str, pd.Seri
 
     def worse(own: pd.DataFrame) -> str:
         rows = own[own["worse"]].itertuples()
-        return ", ".join(f"{row.kind} {row.model} ({row.difference:+.3f})" for row in rows) or NOBODY
+        listed = ", ".join(f"{row.kind} {row.model} ({row.difference:+.3f})" for row in rows)
+        return f"served worse: {listed}" if listed else NOBODY
 
+    depends = "Which group is served worse depends on the metric." if worse(table) != worse(by_ndcg) else ""
     return _typeset(
-        f"**Served worse by recall:** {worse(table)}. Who chose much wants more than a list holds, so a part of "
-        f"this is arithmetic. **By NDCG**, which divides by what is possible: {worse(by_ndcg)}. Who is failed depends "
-        "on the metric."
+        f"**By recall,** {worse(table)}. Who chose much wants more than a list holds, so a part of "
+        f"this is arithmetic. **By NDCG**, which divides by what is possible: {worse(by_ndcg)}. {depends}"
+    )
+
+
+def places(held: pd.DataFrame, cost: pd.DataFrame, rare: str, k: int) -> str:
+    """Return which groups of items get more or fewer places than their share of choices, and what places cost one.
+
+    `held` is `groups.places` by group, `cost` a `study.compare` of `groups.priced` with none as baseline.
+    """
+    off = [f"{row.Index} ({row.low:.2f} to {row.high:.2f})" for row in held.itertuples() if row.low > 1 or row.high < 1]
+    widest = (held["high"] - held["low"]).idxmax()
+    shown = f"Out of proportion to their choices: {', '.join(off)}."
+    proportion = shown if off else "No group is shown to get fewer or more places than its share of choices."
+    return (
+        f"**{proportion}** The widest interval, for *{widest}*, goes from {held['low'][widest]:.1f} to "
+        f"{held['high'][widest]:.1f}. A constraint has a price: items of the group *{rare}* have "
+        f"{k * held['places'][rare]:.1f} of {k} places now. One on average, bought where it costs least (chapter 06), "
+        f"changes NDCG by {cost['told']['1']}, two by {cost['told']['2']}."
     )
 
 
 def front(points: pd.DataFrame, results: pd.DataFrame, concept: str) -> str:
     """Return what each aim does at its largest weight, from `front.front` and the `front.swept` it is made of."""
-    parts = []
+    parts, changes = [], gap_changes(results)
     for aim in AIMS:
-        own, change = points[points["model"] == aim], gap_changes(points)[aim]
+        own = points[points["model"] == aim]
         named = results[results["model"] == aim]
         table = compare(named.assign(model=named["dial"].astype(str)), f"{named['dial'].min()}")
         parts.append(
-            f"*{aim}*: score gap {change['score gap']:+.0%}, error gap {change['error gap']:+.0%}, recall gap "
-            f"{own['recall gap'].iloc[0]:+.3f} → {own['recall gap'].iloc[-1]:+.3f}, NDCG {table['told'].iloc[-1]}"
+            f"*{aim}*: score gap {changes['told'][aim, 'score gap']}, error gap {changes['told'][aim, 'error gap']}, "
+            f"recall gap {_recall_gap(own.iloc[0])} → {_recall_gap(own.iloc[-1])}, NDCG {table['told'].iloc[-1]}"
         )
-    return _typeset(
-        f"Two sides by {concept}. At the largest weight, "
-        + "; ".join(parts)
-        + ". Where to stand on this front is for those whom it concerns; no number here says it."
+    differs = ((points["recall gap low"] > 0) | (points["recall gap high"] < 0)).any()
+    said = f"Two sides by {concept}. At the largest weight, " + "; ".join(parts) + ". "
+    said += f"The recall gap is {'shown' if differs else 'not shown'} to differ from zero at "
+    said += "some weights. " if differs else "any weight. "
+    if abs(changes["share"]["equal errors", "error gap"]) < 0.1:
+        said += "On new items the penalty for equal errors hardly moves its own gap: it is fitted on known items and "
+        said += "does not carry over. "
+    return _typeset(said + "Where to stand on this front is for those whom it concerns; no number here says it.")
+
+
+def _recall_gap(row: pd.Series) -> str:
+    return f"{row['recall gap']:+.3f} ({row['recall gap low']:+.3f} to {row['recall gap high']:+.3f})"
+
+
+def gap_changes(results: pd.DataFrame) -> pd.DataFrame:
+    """Return by how much each aim changes each gap of `front.swept` at its largest weight, as a share of the gap.
+
+    Indexed by aim and gap; columns share, low, high (95 % over folds, for these users; paired) and told.
+    """
+    rows = {}
+    for aim, own in results.groupby("model", sort=False):
+        named = own.assign(model=own["dial"].astype(str))
+        for gap in ("score gap", "error gap"):
+            table = compare(named, f"{own['dial'].min()}", metric=gap)
+            start, last = max(table["mean"].iloc[0], 1e-12), table.iloc[-1]
+            share, low, high = (float(last[end] / start) for end in ("difference", "diff_low", "diff_high"))
+            rows[aim, gap] = (share, low, high, _typeset(f"{share:+.0%} ({low:+.0%} to {high:+.0%})"))
+    return pd.DataFrame.from_dict(rows, "index", columns=["share", "low", "high", "told"]).set_axis(
+        pd.MultiIndex.from_tuples(rows), axis=0
     )
-
-
-def gap_changes(points: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Return by how much each aim changes each gap at its largest weight, as a share."""
-    changes = {}
-    for aim, own in points.groupby("model"):
-        last, start = own.iloc[-1], own.iloc[0]
-        changes[aim] = {gap: float(last[gap] / max(start[gap], 1e-12) - 1) for gap in ("score gap", "error gap")}
-    return changes
 
 
 def erased(probed: Mapping[str, pd.DataFrame], concept: str) -> dict[str, pd.Series]:
@@ -161,11 +209,13 @@ def erasure(after: Mapping[str, pd.Series], paid: pd.DataFrame, read: str) -> st
         f"{name}: " + ", ".join(f"{probe} {value:.2f}" for probe, value in own.items()) for name, own in after.items()
     ]
     price = compare(paid, "as they are", unit="user").loc["erased", "told"]
+    again = [own["non-linear"] for own in after.values()]
+    gone = "**No**: only for a straight line learnt on the same people. " if min(again) > 0.6 else ""
     return (
-        f"AUC after erasure (a guess has 0.5), **{'; '.join(parts)}**. For the linear probe of the eraser's own people "
-        "nothing is left by construction. A curved boundary may find more, and so may a linear one trained on other "
-        "people: the covariance of hundreds of numbers was estimated from hundreds of people. The price for new users "
-        f"of whom only the {read} is known: NDCG {price}, over users."
+        f"{gone}AUC after erasure (a guess has 0.5), **{'; '.join(parts)}**. For the linear probe of the eraser's own "
+        "people nothing is left by construction. A curved boundary may find more, and so may a linear one trained on "
+        "other people: the covariance of hundreds of numbers was estimated from hundreds of people. The price for new "
+        f"users of whom only the {read} is known: NDCG {price}, over users."
     )
 
 
@@ -184,18 +234,30 @@ def attacks(shares: pd.DataFrame, ways: tuple[str, ...], films: int) -> str:
     )
 
 
-def defences(grid: pd.DataFrame, costs: pd.DataFrame, caught: pd.DataFrame) -> str:
+def defences(grid: pd.DataFrame, attacked: pd.DataFrame, costs: pd.DataFrame, caught: pd.DataFrame) -> str:
     """Return by how much the strongest attack multiplies exposure, what defences cost, and what a detector stops."""
     factor, stops = factors(grid), caught.groupby("model", sort=False)["stopped"].mean()
+    ends = {way: _factor_ends(attacked[attacked["way"] == way], grid[way].drop("honest").idxmax()) for way in grid}
     paid = "; ".join(f"{row.model} {row.told}" for row in costs.itertuples() if row.model != row.baseline)
+    attacks_only = grid.drop("honest")
+    fewer = attacks_only.drop(columns="text and tags").lt(attacks_only["text and tags"] - 1e-9, axis=0).sum()
     return (
         "The strongest attack multiplies exposure by "
-        + ", ".join(f"{value:.1f} ({way})" for way, value in factor.items())
-        + f". In NDCG honest films pay: {paid}. **Detection** by copied words, pushing words, and promises above the "
-        f"tags, set to stop one honest text in twenty, stops {stops['honest']:.0%} of other honest texts and "
+        + ", ".join(f"{value:.1f} ({way}; {ends[way][0]:.1f} to {ends[way][1]:.1f})" for way, value in factor.items())
+        + f". Of {len(attacks_only)} attacks a defence lowers the exposure of: "
+        + ", ".join(f"{way} {n}" for way, n in fewer.items())
+        + f". With honest texts NDCG changes by: {paid}. **Detection** by copied words, pushing words, and promises "
+        f"above the tags, set to stop one honest text in twenty, stops {stops['honest']:.0%} of other honest texts and "
         + ", ".join(f"{value:.0%} (*{name}*)" for name, value in stops.drop("honest").items())
         + ". Who knows the detector would write otherwise; that was not tried."
     )
+
+
+def _factor_ends(rows: pd.DataFrame, strongest: str, draws: int = 1000) -> Array:
+    """Return the ends of the 95 % interval of how many times as much one attack brings, of items resampled."""
+    pair = rows.groupby(["user", "model"])["exposure"].mean().unstack()[["honest", strongest]].to_numpy()
+    means = resampled(pair, draws, np.random.default_rng(0))
+    return np.percentile(means[:, 1] / means[:, 0].clip(min=1e-9), [2.5, 97.5])
 
 
 def factors(grid: pd.DataFrame) -> pd.Series:
@@ -227,84 +289,38 @@ def _first(table: pd.DataFrame, reached: pd.Series) -> str:
 
 
 def games(table: pd.DataFrame) -> str:
-    """Return how many games settle, who stays honest, and what users lose, by way to rank and exploration."""
-    honest = table.groupby(["way", "explore"], sort=False)["honest"].mean().unstack()
-    lost = (table["recall after"] - table["recall before"]).groupby(table["way"], sort=False).mean()
-    least, most = honest.columns[0], honest.columns[-1]
-    first, alone = table["exposure"].mean(), table["alone"].mean()
+    """Return how many games settle, who stays honest, and what users lose, by ranker and share of random places."""
+    ways = list(table.groupby("ranker", sort=False))
+    shares = list(dict.fromkeys(table["places at random"]))
+    least = table[table["places at random"] == shares[0]]
+    honest, change, recall = [], [], []
+    for way, own in ways:
+        by_fold = own.pivot(index="fold", columns="places at random", values="honest")
+        moved = (by_fold[shares[-1]] - by_fold[shares[0]]).to_numpy()
+        honest.append(f"{by_fold[shares[0]].mean():.0%} ({way})")
+        change.append(estimate(moved, resampled=False, extra=0.25)[:3])
+        recall.append(f"{own['recall before'].mean():.3f} to {own['recall after'].mean():.3f} ({way})")
+    shown = any(low > 0 or high < 0 for _, low, high in change)
+    exposure = "; ".join(
+        f"{way} {own['all honest'].mean():.1%}, {own['alone honest'].mean():.1%}"
+        for way, own in least.groupby("ranker", sort=False)
+    )
+    moves = ", ".join(told(*one) for one in change)
     return _typeset(
-        f"{table['settled'].mean():.0%} of the games settle. Honest at the end: "
-        + ", ".join(f"{row[least]:.0%} ({way})" for way, row in honest.iterrows())
-        + f"; with {most:.0%} of the places at random "
-        + ", ".join(f"{value:.0%}" for value in honest[most])
-        + ". Recall of users changes by "
-        + ", ".join(f"{value:+.4f}" for value in lost)
-        + f". An owner's exposure when all are honest is {first:.1%}; one who stays so when the others do not has "
-        f"{alone:.1%}."
+        f"{table['settled'].mean():.0%} of the games settle. Honest at the end: {', '.join(honest)}; {shares[-1]:.0%} "
+        f"of the places at random change this by {moves} over folds, in the same order: "
+        f"{'some are shown' if shown else 'none is shown'} to differ. Recall of users goes from {', '.join(recall)}. "
+        f"{_price(table)}An owner's exposure when all are honest, and when no other is: {exposure}."
     )
 
 
-# --- Findings --------------------------------------------------------------------------------------------------------
-
-
-def of_cause(table: pd.DataFrame, means: pd.DataFrame, path: pd.DataFrame) -> dict[str, Claim]:
-    """Return what is claimed of the logs and of the world with known preferences, from the tables told above."""
-    own, best = table[~table["leaning"]], best_by(means)
-    truth, naive = means[means["rule"] == "truth"], means[means["rule"] == "as logged"]
-    end = path[path["round"] == path["round"].max()].set_index("places")["found"]
-    width = (own["error_high"] - own["error_low"]).div(2 * own["truth"])
-    return {
-        "no unbiased estimate from 38 to 69 clicks can be told from the truth": (
-            not own["missed"].any(),
-            f"{own['missed'].sum()} of {len(own)} intervals of the error leave 0 out; half widths {width.min():.0%} to "
-            f"{width.max():.0%} of the truth",
-        ),
-        "a test on logged clicks does not name the best ranking, one divided by propensities does": (
-            best["as logged"] != best["truth"] == best["divided by p"],
-            f"as logged {_listed(naive)}; truth {_listed(truth)}",
-        ),
-        "without places at random no new item finds five takers, with three tenths most do": (
-            end.iloc[0] == 0 and end.iloc[-1] > 0.5,
-            ", ".join(f"{share:.0%} ({name})" for name, share in end.items()),
-        ),
-    }
-
-
-def of_fairness(points: pd.DataFrame, after: Mapping[str, pd.Series]) -> dict[str, Claim]:
-    """Return what is claimed of the two aims and of erasure."""
-    changes = gap_changes(points)
-    equal, errors = changes["equal scores"]["error gap"], changes["equal errors"]["score gap"]
-    return {
-        "equal scores widen the gap in errors, equal errors that in scores": (
-            equal > 0 < errors,
-            f"{equal:+.0%} and {errors:+.0%} at the largest weight",
-        ),
-        "a non-linear probe finds again what was erased": (
-            all(own["non-linear"] > 0.6 for own in after.values()),
-            ", ".join(f"{name} AUC {own['non-linear']:.2f}" for name, own in after.items()),
-        ),
-    }
-
-
-def of_attack(effects: pd.DataFrame, grid: pd.DataFrame, pushed: pd.DataFrame) -> dict[str, Claim]:
-    """Return what is claimed of attacks, a defence, and fake profiles."""
-    rows, factor = effects.set_index("model", drop=False), factors(grid)
-    words = rows[rows["way"] == "words"].loc[["30 words of famous films"]]
-    order = rows[rows["way"].isin(WAYS)].loc[["an instruction"]]
-    ten = pushed[pushed["dial"] == 10]
-    return {
-        "30 words of famous films raise the exposure of a new film ranked by words": is_shown(words),
-        "an instruction to a language model is not shown to help": not_shown(order),
-        "text that says to whom, not to how many, weakens the strongest attack": (
-            bool(factor["levelled"] < factor["text and tags"]),
-            f"times {factor['levelled']:.1f} against times {factor['text and tags']:.1f}",
-        ),
-        "ten fake profiles push a film into a tenth of all lists, with text or without": (
-            bool((ten["low"] > 0.1).all()),
-            "; ".join(f"{row.model} {row.mean:.0%} ({row.low:.0%} to {row.high:.0%})" for row in ten.itertuples()),
-        ),
-    }
-
-
-def _listed(means: pd.DataFrame) -> str:
-    return ", ".join(f"{row.model} {row.mean:.3f} ({row.low:.3f} to {row.high:.3f})" for row in means.itertuples())
+def _price(table: pd.DataFrame) -> str:
+    """Return whether users are better off with levelled texts than where everybody cheats undefended."""
+    means = table.groupby("ranker")[["recall before", "recall after"]].mean()
+    levelled, cheated = means["recall after"]["levelled"], means["recall after"]["text and tags"]
+    if levelled > cheated:
+        return ""
+    return (
+        "*Levelled* weakens attacks, but users are not better off here: recall "
+        f"{levelled:.3f} against {cheated:.3f} where owners have cheated undefended. "
+    )

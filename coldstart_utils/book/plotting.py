@@ -77,7 +77,7 @@ def gains(
     xlabel += "\ngrey: not shown to differ after Holm's correction over all rows"
     fig = intervals(drawn, title=title, xlabel="" if panels else xlabel, highlight=highlight, panels=panels, signs=True)
     if panels:
-        fig.supxlabel(f"difference in {metric} to “{against}” (95 % interval); grey: not shown to differ", fontsize=10)
+        fig.supxlabel(xlabel, fontsize=10)
     ends = np.array([(-reach, reach), *(ax.get_xlim() for ax in fig.axes)])
     for ax in fig.axes:
         ax.set_xlim(ends[:, 0].min(), ends[:, 1].max())
@@ -283,6 +283,9 @@ def table(frame: pd.DataFrame, *, title: str, label: str, digits: int = 3) -> Fi
         frame, ax=ax, annot=True, fmt=f".{digits}f", cmap=SEQUENTIAL, cbar_kws={"label": label}, linewidths=1.5, vmin=0,
         annot_kws={"fontsize": 9},
     )  # fmt: skip
+    values = frame.to_numpy(float)
+    for text, value in zip(ax.texts, values[np.isfinite(values)]):
+        text.set_color(INK if value > 0.6 * np.nanmax(values) else "white")
     ax.set(xlabel="", ylabel="", title=title)
     ax.tick_params(length=0, rotation=0)
     return fig

@@ -26,13 +26,13 @@ def owners_text(text: str) -> str:
     """Return a text as its owner handed it in; ColdstartError if it is none, has no word, or is above 10,000 signs."""
     if isinstance(text, str) and len(text) > LONGEST:
         raise ColdstartError(f"text: expected {LONGEST:,} characters at most, got {len(text):,}")
-    cleaned(text)
+    cleaned(text, name="text")
     return text
 
 
 def as_people_see_it(text: str) -> str:
     """Return what a browser shows of a text: without tags, and without what they hide."""
-    return cleaned(HIDDEN.sub(" ", owners_text(text)))
+    return cleaned(HIDDEN.sub(" ", owners_text(text)), name="text")
 
 
 def stuffed(shop: Storefront, text: str, n: int = 30) -> str:

@@ -35,16 +35,16 @@ TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 # --- Questions -------------------------------------------------------------------------------------------------------
 
 
-def cleaned(question: str) -> str:
-    """Return a question on one line, without HTML tags and entities.
+def cleaned(question: str, *, name: str = "question") -> str:
+    """Return a question, or another text called `name`, on one line, without HTML tags and entities.
 
     Raises ColdstartError if it is no string, or has no word in it.
     """
     if not isinstance(question, str):
-        raise ColdstartError(f"question: expected a text, got {question!r}")
+        raise ColdstartError(f"{name}: expected a text, got {question!r}")
     plain = " ".join(html.unescape(TAG.sub(" ", question)).split())
     if not words(plain):
-        raise ColdstartError(f"question: expected words, got {question[:40]!r}")
+        raise ColdstartError(f"{name}: expected words, got {question[:40]!r}")
     return plain
 
 

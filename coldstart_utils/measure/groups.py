@@ -48,6 +48,8 @@ def groups_of_users(dataset: Dataset, *, least: int = 40) -> dict[str, pd.Series
 def _parts(numbers: pd.Series, n: int) -> pd.Series:
     cut = pd.qcut(numbers, n, duplicates="drop")
     names = {part: f"{int(np.floor(part.left)) + 1} to {int(part.right)}" for part in cut.cat.categories}
+    last = cut.cat.categories[-1]
+    names[last] = f"{int(np.floor(last.left)) + 1} or more"
     return cut.astype(object).map(names)
 
 
@@ -125,7 +127,7 @@ def _difference(
 ) -> dict[str, float | int]:
     own, rest = (of_user[side[of_user.index]] for side in (inside & asked, ~inside & asked))
     difference = float(own.mean() - rest.mean())
-    half_users, p_users = _welch(own.to_numpy(), rest.to_numpy())
+    half_users, p_users = welch(own.to_numpy(), rest.to_numpy())
     each = []
     for _, fold in results.groupby("fold"):
         member, known = inside[fold["user"]], asked[fold["user"]]
@@ -138,7 +140,7 @@ def _difference(
     }  # fmt: skip
 
 
-def _welch(one: Array, other: Array) -> tuple[float, float]:
+def welch(one: Array, other: Array) -> tuple[float, float]:
     """Return half the 95 % interval and the p-value of a difference of means of unequal variance (Welch 1947)."""
     if min(len(one), len(other)) < 2:
         return 0.0, 1.0
@@ -156,8 +158,8 @@ def places(
 ) -> pd.DataFrame:
     """Return for each group of items (a mask [items]) its share of the new items, of their choices, and of the places.
 
-    One scorer a fold. Columns: model (the group), items, choices, mean, low, high: places as a multiple of what the
-    group's choices would give it, with Student's t over folds (Nadeau & Bengio 2003). 1 is in proportion.
+    One scorer a fold. Columns: model (the group), items, choices, multiple, low, high: places as a multiple of what
+    the group's choices would give it, with Student's t over folds (Nadeau & Bengio 2003). 1 is in proportion.
     """
     rows = []
     for name, mask in groups.items():
@@ -171,8 +173,8 @@ def places(
         items, chosen, shown = np.array(counted).T
         ratio = shown / np.maximum(chosen, 1e-9)
         mean, low, high, _ = estimate(ratio, resampled=False, extra=0.25)
-        rows.append((name, items.mean(), chosen.mean(), shown.mean(), mean, low, high))
-    return pd.DataFrame(rows, columns=["model", "items", "choices", "places", "mean", "low", "high"])
+        rows.append((name, items.mean(), chosen.mean(), shown.mean(), mean, max(low, 0.0), high))
+    return pd.DataFrame(rows, columns=["model", "items", "choices", "places", "multiple", "low", "high"])
 
 
 def priced(

@@ -203,6 +203,22 @@ def both_ways(campaign: str, *, draws: int = 1000, seed: int = 0) -> dict[str, V
     }
 
 
+def multiples(known: Log, asked: Log, *, draws: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Return what the policy behind `asked` earns as a multiple of that behind `known`: 'IPS' from the log `known` by
+    its `shares`, and 'counted' in both logs.
+
+    Columns: value, low, high. 95 % percentile bootstraps; for IPS the same rows are drawn for both means.
+    """
+    rng = np.random.default_rng(seed)
+    own = np.column_stack([weights(known, shares(asked)) * known.reward, known.reward])
+    pairs = resampled(own, draws, rng)
+    others, alone = (resampled(log.reward[:, None], draws, rng)[:, 0] for log in (asked, known))
+    drawn = {"IPS": pairs[:, 0] / pairs[:, 1].clip(min=1e-12), "counted": others / alone.clip(min=1e-12)}
+    value = {"IPS": own[:, 0].mean() / own[:, 1].mean(), "counted": asked.reward.mean() / known.reward.mean()}
+    rows = [(value[name], *np.percentile(one, [2.5, 97.5])) for name, one in drawn.items()]
+    return pd.DataFrame(rows, columns=["value", "low", "high"], index=list(drawn))
+
+
 def resampled(rows: Array, draws: int, rng: np.random.Generator) -> Array:
     """Return the column means [draws, d] of as many bootstrap samples of `rows` [n, d]."""
     n = len(rows)

@@ -146,7 +146,7 @@ def played(
     """Return how the game of n owners ends in every shop, a row each.
 
     Columns: fold, settled, rounds, honest (share of owners), recall before and after (of the real choices of all new
-    items), and what an owner who stays honest loses: `exposure` of the owners before, and of one alone honest after.
+    items), and the exposure of an owner where 'all honest' and where 'alone honest'.
     """
     rows = []
     for shop in shops:
@@ -159,8 +159,8 @@ def played(
         )
         recall = [_recall(shop, owners, game, chosen) for chosen in (first, last)]
         rows.append((shop.split.seed, end.settled, len(end.path) - 1, (last == 0).mean(), *recall, before, alone))
-    columns = ["fold", "settled", "rounds", "honest", "recall before", "recall after", "exposure", "alone"]
-    return pd.DataFrame(rows, columns=columns).assign(explore=explore, way=way)
+    columns = ["fold", "settled", "rounds", "honest", "recall before", "recall after", "all honest", "alone honest"]
+    return pd.DataFrame(rows, columns=columns).assign(**{"ranker": way, "places at random": explore})
 
 
 def _recall(shop: Storefront, owners: Array, game: Game, chosen: Array) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..measure.groups import welch
 from ..measure.intervals import estimate
 from ..measure.ranking import evaluate, from_matrix
 from ..measure.study import Fold
@@ -26,10 +27,10 @@ def swept(
 ) -> pd.DataFrame:
     """Return what a `parity.fair_bridge` gives for each of its aims and `weights`, a row each and fold.
 
-    Columns: model (the aim), dial (the weight), fold, ndcg and recall over users; the gaps of `parity.gaps`, and
-    'recall gap', mean recall of the `members` [users] less that of the others.
+    Columns: model (the aim), dial (the weight), fold, ndcg over users; the gaps of `parity.gaps`; 'recall gap', mean
+    recall of the `members` [users] less that of the others, and 'recall half', half its 95 % interval over users.
     """
-    rows = []
+    rows, recalls = [], []
     for fold in folds:
         split = fold.outer
         targets, wanted = teacher_scores(split, "EASE").T, split.test[:, split.candidates].toarray()
@@ -43,16 +44,33 @@ def swept(
                 recall = found["recall"][own].mean() - found["recall"][~own].mean()
                 row = {"model": aim, "dial": float(weight), "fold": split.seed, "ndcg": found["ndcg"].mean()}
                 rows.append(row | gaps(fair, wanted, members) | {"recall gap": recall})
-    return pd.DataFrame(rows)
+                recalls.append(found[["user", "recall"]].assign(model=aim, dial=float(weight)))
+    return pd.DataFrame(rows).merge(_over_users(pd.concat(recalls), members), on=["model", "dial"])
+
+
+def _over_users(recalls: pd.DataFrame, members: Array) -> pd.DataFrame:
+    """Return 'recall half' by model and dial, from the recall of users in every fold (Welch 1947)."""
+    rows = []
+    for (model, dial), own in recalls.groupby(["model", "dial"], sort=False):
+        of_user = own.groupby("user")["recall"].mean()
+        inside = members[of_user.index]
+        rows.append((model, dial, welch(of_user[inside].to_numpy(), of_user[~inside].to_numpy())[0]))
+    return pd.DataFrame(rows, columns=["model", "dial", "recall half"])
 
 
 def front(results: pd.DataFrame) -> pd.DataFrame:
-    """Return the means over folds of `swept` by aim and weight, each measure with `… low` and `… high` (95 %)."""
+    """Return the means over folds of `swept` by aim and weight, each measure with `… low` and `… high` (95 %).
+
+    The interval of the recall gap is the wider of that over folds and that over users.
+    """
     rows = []
     for (model, dial), own in results.groupby(["model", "dial"], sort=False):
         row: dict[str, object] = {"model": model, "dial": dial}
         for name in MEASURES:
             mean, low, high, _ = estimate(own[name].to_numpy(), resampled=False, extra=0.25)
+            if name == "recall gap":
+                half = own["recall half"].iloc[0]
+                low, high = min(low, mean - half), max(high, mean + half)
             row |= {name: mean, f"{name} low": low, f"{name} high": high}
         rows.append(row)
     return pd.DataFrame(rows)
