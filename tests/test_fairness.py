@@ -172,6 +172,16 @@ def test_groups_are_large_enough_to_speak_of():
     assert "gender" not in groups.groups_of_users(few)
 
 
+def test_where_all_chose_equally_often_halves_are_made_by_rank():
+    made = catalogue()
+    pairs = pd.DataFrame(
+        [(user, (user + step) % 40) for user in range(200) for step in range(3)], columns=["user", "item"]
+    )
+    bare = dataclasses.replace(made, users=made.users[["user_id"]], interactions=pairs)
+    (halves,) = groups.groups_of_users(bare).values()
+    assert halves.value_counts().to_dict() == {"fewer": 100, "more": 100}
+
+
 def test_a_group_that_is_served_worse_is_found_and_noise_is_not():
     rng, kinds = np.random.default_rng(0), groups.groups_of_users(catalogue())
     rows = [

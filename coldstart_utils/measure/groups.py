@@ -46,6 +46,8 @@ def groups_of_users(dataset: Dataset, *, least: int = 40) -> dict[str, pd.Series
 
 
 def _parts(numbers: pd.Series, n: int) -> pd.Series:
+    if numbers.nunique() < 2:
+        return pd.Series(np.nan, numbers.index, dtype=object)
     cut = pd.qcut(numbers, n, duplicates="drop")
     names = {part: f"{int(np.floor(part.left)) + 1} to {int(part.right)}" for part in cut.cat.categories}
     last = cut.cat.categories[-1]
