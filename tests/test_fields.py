@@ -12,12 +12,12 @@ from coldstart_utils.catalogue.movielens import attach_expansion
 from coldstart_utils.catalogue.questions import generated_questions, questions_from_texts
 from coldstart_utils.data import search_ranks, shop_ranks
 from coldstart_utils.ground import ColdstartError
-from coldstart_utils.language import fields
+from coldstart_utils.language import fields, search
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.measure import known_items
 from coldstart_utils.models.scores import rank_of, top_k
 from coldstart_utils.whatif import stills
-from coldstart_utils.whatif.search import Answers, four_answers
+from coldstart_utils.whatif.search import Answers, listed, ranked
 
 SHOP = {
     "inter": "user_id:token|item_id:token\nu1|i1\nu2|i2\nu2|i1\n",
@@ -200,6 +200,13 @@ def test_what_was_recorded_of_a_shop_are_ids_and_ranks():
 
 
 # --- The panel and the figures ---------------------------------------------------------------------------------------
+
+
+def four_answers(engine, question, names, taste=None, weight=1.0):
+    """Return the lists of eight for a question, and in sentences what was not read of it."""
+    question = search.cleaned(question)
+    lists = listed(engine, question, names, ranked(engine, question, taste, weight=weight), 8)
+    return lists, search.remarks(question, engine.words, engine.encoder)
 
 
 def test_four_answers_show_what_matched_and_whose_taste(shop, encoder):

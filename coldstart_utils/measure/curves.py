@@ -50,11 +50,6 @@ def _agreed(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return table.assign(told=table["told"] + np.where(unclear, ", not shown", ""))
 
 
-def ticked(table: pd.DataFrame, by: str, tick: str) -> set[tuple[str, Any]]:
-    """Return the (model, value of `by`) of a `compare_by` table that carry the tick 'better' or 'worse'."""
-    return set(table.loc[table[tick], ["model", by]].itertuples(index=False, name=None))
-
-
 def rows_at(table: pd.DataFrame, by: str, pairs: Set[tuple[str, Any]]) -> pd.DataFrame:
     """Return the rows of a `compare_by` table whose (model, value of `by`) is one of `pairs`."""
     return table[[pair in pairs for pair in zip(table["model"], table[by])]]

@@ -54,14 +54,15 @@ def evidence(rows: pd.Series | pd.DataFrame) -> str:
     further = [column for column in table if column not in COMPARED]
     parts: dict[str, list[str]] = {}
     for _, row in table.iterrows():
-        place = "".join(
-            f", {column} {row[column]:g}" if isinstance(row[column], float) else f", {column} {row[column]}"
-            for column in further
-        )
+        place = "".join(f", {column} {_short(row[column])}" for column in further)
         units = f"{METRICS.get(row.metric, row.metric)}{place}, {row.n} {row.unit}s"
         against = f"{row.baseline} {row['mean'] - row.difference:.3f} ({units})"
         parts.setdefault(against, []).append(f"{row.model} {row['mean']:.3f}, {row.told}")
     return "; ".join(f"{'; '.join(models)}; {text}" for text, models in parts.items())
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def answers(table: pd.DataFrame) -> str:

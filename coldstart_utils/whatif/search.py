@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..ground import ColdstartError
 from ..language.fields import Engine
-from ..language.search import cleaned, remarked, remarks
+from ..language.search import cleaned, remarked
 from ..models.scores import mixture, rank_of, top_k
 from .desk import Desk
 from .state import MOST_ASKED, QuestionState, fitting
@@ -46,22 +46,10 @@ def ask(desk: Desk, state: QuestionState, *, k: int = 8) -> Answers:
     scores = ranked(desk.engine, question, desk.people.get(state.person))
     return Answers(
         question=question,
-        lists=_lists(desk.engine, question, desk.names, scores, k),
+        lists=listed(desk.engine, question, desk.names, scores, k),
         meant={name: _place(name, own, desk.row[state.film]) for name, own in scores.items() if state.film},
         unread=remarked(question, desk.engine.words, desk.engine.encoder),
     )
-
-
-def four_answers(
-    search: Engine, question: str, names: Sequence[str], taste: Array | None = None, *, k: int = 8, weight: float = 1.0
-) -> tuple[pd.DataFrame, list[str]]:
-    """Return the lists of `Answers`, k items each, and in sentences what was not read of the question.
-
-    Raises ColdstartError for a question without words.
-    """
-    question = cleaned(question)
-    lists = _lists(search, question, names, ranked(search, question, taste, weight=weight), k)
-    return lists, remarks(question, search.words, search.encoder)
 
 
 def ranked(search: Engine, question: str, taste: Array | None = None, *, weight: float = 1.0) -> dict[str, Array]:
@@ -77,7 +65,8 @@ def ranked(search: Engine, question: str, taste: Array | None = None, *, weight:
     return {name: score[0] for name, score in scores.items()}
 
 
-def _lists(search: Engine, question: str, names: Sequence[str], scores: Mapping[str, Array], k: int) -> pd.DataFrame:
+def listed(search: Engine, question: str, names: Sequence[str], scores: Mapping[str, Array], k: int) -> pd.DataFrame:
+    """Return the lists of `Answers`, the k best items by each of the `scores` that `ranked` gives for a question."""
     added, rows = search.words.added(question), []
     for name, score in scores.items():
         for place, item in enumerate(top_k(score[None], min(k, len(score)))[0], start=1):
