@@ -13,7 +13,7 @@ from coldstart_utils.catalogue.splits import hide_items
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.language.context import tfidf
 from coldstart_utils.language.encoders import TextEncoder
-from coldstart_utils.measure.choosing import Outcome, Trial
+from coldstart_utils.measure.choosing import Outcome, Trial, outcome_of, sum_of
 from coldstart_utils.measure.newcomers import NewcomerRecipe, newcomers
 from coldstart_utils.measure.ranking import evaluate, from_items, from_matrix
 from coldstart_utils.measure.recipe import Recipe, transfer
@@ -181,6 +181,27 @@ def test_a_gain_that_hangs_on_one_item_is_no_gain():
     lucky = replace(flat, items=np.r_[0.7, np.full(49, 0.2)])
     assert wide.beats(flat) and not flat.beats(wide) and not flat.beats(flat)
     assert lucky.mean == pytest.approx(wide.mean) and lucky.beats(flat) and not lucky.beats(flat, sure=1.5)
+
+
+def test_ties_share_their_places_inside_the_list_and_beyond_it():
+    scores = np.zeros((2, 40), np.float32)
+    scores[0, :3] = 2, 1, 1  # the second of two that tie; in row 1 all forty tie for twenty places
+    found = outcome_of(scores, np.array([0, 1]), np.array([2, 7]), np.arange(40), 40)
+    assert found.users == pytest.approx([1 / np.log2(1.5 + 2), 1 / np.log2(19.5 + 2)])
+    assert found.mean == pytest.approx(found.users.mean())
+
+
+def test_a_setting_far_behind_is_given_up_in_the_race(world):
+    X, views = world
+    known = np.flatnonzero(np.diff(X.tocsc().indptr))
+    likeness = Likeness({**views, "noise": rng(9).normal(size=(80, 8))}, known)
+    trial = Trial(X[:, known].astype(np.float32), {n: likeness.of(n, known, known) for n in likeness.features})
+    good = Setting({"first view": 1.0, "second view": 1.0, "noise": 0.0})
+    bad = replace(good, weights={"first view": 0.0, "second view": 0.0, "noise": 1.0})
+    best = trial.outcomes(good)[good.own, good.fame]
+    alone = trial.outcomes(bad)
+    assert sum_of(best).mean > sum_of(alone[bad.own, bad.fame]).mean + 0.1
+    assert trial.outcomes(bad, best) == {} and len(trial.outcomes(good, best)) == len(alone)
 
 
 def test_the_choice_repeats_and_gains(world, split, fitted):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..ground import ColdstartError
 from ..models.carried import Joint, Setting, Student, check_memory
 from ..models.held_out import random_groups, student_misses, student_without, teacher
 from ..models.likeness import Likeness
-from .choosing import Outcome, chosen, joint_kernel, outcome_of
+from .choosing import Found, Outcome, chosen, joint_kernel, outcome_of
 from .ranking import Scorer
 
 Array = np.ndarray
@@ -35,8 +35,8 @@ class ProfileTrial:
         self.cosines, self.people, self.X = cosines, X, sparse.csr_matrix(X.T)
         self.groups = random_groups(X.shape[0], 5, seed=seed)
 
-    def outcomes(self, setting: Setting) -> dict[tuple[float, float], Outcome]:
-        """Return the outcome of a setting, under its own and fame, which have no part in it."""
+    def outcomes(self, setting: Setting, best: Sequence[Outcome] = ()) -> Found:
+        """Return the outcome of a setting, under its own and fame, which have no part in it; there is no race."""
         M = student_misses(joint_kernel(self.cosines, setting), setting.reg)
         items = np.arange(self.people.shape[1])
         by_item, by_user, lists = np.zeros(len(items)), np.zeros(self.people.shape[0]), 0
@@ -46,7 +46,7 @@ class ProfileTrial:
             found = outcome_of(np.asarray(scores), wanted.row, wanted.col, items, len(items))
             by_item, lists = by_item + found.items, lists + found.lists
             by_user[group.items] = found.users
-        return {(setting.own, setting.fame): Outcome(by_item, by_user, lists)}
+        return {(setting.own, setting.fame): [Outcome(by_item, by_user, lists)]}
 
 
 @dataclass(frozen=True, eq=False)

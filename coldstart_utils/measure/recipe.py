@@ -20,7 +20,7 @@ from .ranking import Scorer
 Array = np.ndarray
 Matrix = Any  # a NumPy array or a SciPy sparse matrix
 # Blocks are chosen on few known items, numbers on more; the fit takes all.
-FEW, FEW_OF_MANY, MORE = 1_400, 1_000, 3_000
+FEW, FEW_OF_MANY, MORE = 1_400, 1_000, 2_000
 LEAST = 10  # known items
 
 
