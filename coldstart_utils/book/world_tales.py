@@ -157,6 +157,33 @@ def told_people(rows: pd.DataFrame, what: str) -> str:
     )
 
 
+def told_groups(rows: pd.DataFrame) -> str:
+    """Return what one group tells of a newcomer's other topics, and what a name alone does, against one topic."""
+    table = compared(rows, "recall topics", "one topic")
+    mean, answer = table["mean"], table["answer"]
+    parts = "; ".join(
+        f"{model} {mean[model]:.3f}, {told_of}" for model, told_of in marked(table).items() if model != "one topic"
+    )
+    return (
+        f"**Does a group tell more than its topic?** {answer['one group']}. Recall@5 of other topics from one topic: "
+        f"{mean['one topic']:.3f}; {parts}."
+    )
+
+
+def told_encoder(rows: pd.DataFrame) -> str:
+    """Return for each world whether the encoder tuned on films is better there than the frozen one."""
+    seen = int(rows.loc[rows["metric"] == "films", "value"].max())
+    parts = []
+    for world, part in rows.groupby("world", sort=False):
+        table = compared(part, "ndcg", "frozen")
+        mean, answer, gain = table["mean"], table["answer"], table["told"]
+        parts.append(
+            f"- *{world}*: **{answer['tuned on films'].lower()}**; {mean['tuned on films']:.3f} against "
+            f"{mean['frozen']:.3f} frozen, {gain['tuned on films']}; both as two blocks {gain['both']}."
+        )
+    return f"The tuned encoder saw up to {seen:,} films and their audience.\n" + "\n".join(parts)
+
+
 def told_crossing(table: pd.DataFrame, rows: pd.DataFrame) -> str:
     """Return how the bridge learnt elsewhere does against untrained text, and what one learnt here is better."""
     films = int(rows[rows["metric"] == "films"]["value"].iloc[0])
@@ -256,6 +283,26 @@ def told_hindsight_best(table: pd.DataFrame) -> str:
         f"({ahead or 'none'}), shown behind in {reverse or 'none'}; elsewhere no difference is shown (Holm over the "
         f"worlds). Its mean is lower in {behind or 'none'}."
     )
+
+
+def new_users_best(rows: pd.DataFrame, recipe: str) -> pd.DataFrame:
+    """Return the table of `hindsight` for each number k of choices that new users reveal, with a column `k`."""
+    parts = [hindsight(part, recipe).assign(k=k) for k, part in rows.groupby("k")]
+    return pd.concat(parts) if parts else pd.DataFrame(columns=["k", "best rival", "difference", "answer"])
+
+
+def told_new_users(table: pd.DataFrame) -> str:
+    """Return for each k how the recipe for new users does against the best rival of hindsight in each world."""
+    lines = []
+    for k, part in table.groupby("k"):
+        ahead, behind = (", ".join(part.index[part["answer"] == said]) for said in ("Yes", "No, the reverse"))
+        lowest = part["difference"].astype(float)
+        lines.append(
+            f"- {k} choice{'' if k == 1 else 's'} ({len(part)} worlds): shown ahead in {ahead or 'none'}, behind in "
+            f"{behind or 'none'}; mean lead {signed(lowest.mean())}, lowest {signed(lowest.min())} in "
+            f"{lowest.idxmin()} ({part['best rival'][lowest.idxmin()]})."
+        )
+    return "\n".join(lines)
 
 
 def page_of_hindsight(table: pd.DataFrame) -> pd.DataFrame:
