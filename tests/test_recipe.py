@@ -13,6 +13,7 @@ from coldstart_utils.catalogue.splits import hide_items
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.language.context import tfidf
 from coldstart_utils.language.encoders import TextEncoder
+from coldstart_utils.measure import recipe
 from coldstart_utils.measure.choosing import Outcome, Trial, outcome_of, sum_of
 from coldstart_utils.measure.newcomers import NewcomerRecipe, newcomers
 from coldstart_utils.measure.ranking import evaluate, from_items, from_matrix
@@ -156,6 +157,9 @@ def test_memory_is_told_before_it_is_taken(world, split, monkeypatch):
     monkeypatch.setattr(carried, "_free_memory", lambda: 1000)
     with pytest.raises(ColdstartError, match="GB of memory"):
         Carried(split.train, Likeness(world[1], split.warm_items), SETTING)
+    monkeypatch.setattr(recipe, "_chosen", lambda *_: pytest.fail("searched before memory was asked for"))
+    with pytest.raises(ColdstartError, match="GB of memory"):
+        transfer(split.train, world[1])
     monkeypatch.setattr(carried, "_free_memory", lambda: None)
     Carried(split.train, Likeness(world[1], split.warm_items), SETTING)
 

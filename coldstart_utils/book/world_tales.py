@@ -285,26 +285,6 @@ def told_hindsight_best(table: pd.DataFrame) -> str:
     )
 
 
-def new_users_best(rows: pd.DataFrame, recipe: str) -> pd.DataFrame:
-    """Return the table of `hindsight` for each number k of choices that new users reveal, with a column `k`."""
-    parts = [hindsight(part, recipe).assign(k=k) for k, part in rows.groupby("k")]
-    return pd.concat(parts) if parts else pd.DataFrame(columns=["k", "best rival", "difference", "answer"])
-
-
-def told_new_users(table: pd.DataFrame) -> str:
-    """Return for each k how the recipe for new users does against the best rival of hindsight in each world."""
-    lines = []
-    for k, part in table.groupby("k"):
-        ahead, behind = (", ".join(part.index[part["answer"] == said]) for said in ("Yes", "No, the reverse"))
-        lowest = part["difference"].astype(float)
-        lines.append(
-            f"- {k} choice{'' if k == 1 else 's'} ({len(part)} worlds): shown ahead in {ahead or 'none'}, behind in "
-            f"{behind or 'none'}; mean lead {signed(lowest.mean())}, lowest {signed(lowest.min())} in "
-            f"{lowest.idxmin()} ({part['best rival'][lowest.idxmin()]})."
-        )
-    return "\n".join(lines)
-
-
 def page_of_hindsight(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table of `hindsight` for readers: rival, what it reaches, lead of the recipe, whether it is shown."""
     names = {"it reaches": "NDCG@20", "told": "lead of the recipe", "answer": "shown"}

@@ -97,6 +97,8 @@ def tried(split: Split, blocks: Mapping[str, Any], price: Array | None) -> dict[
     scorers: dict[str, Scorer] = {CHOSEN: chosen, **Parts(split, likeness, setting).scorers()}
     scorers["nothing for fame"] = Carried(split.train, likeness, replace(setting, fame=0.0))
     scorers["choices alone"] = Carried(split.train, likeness, replace(setting, penalty=1e5, own=300.0))
+    if "text vector" in likeness.features:
+        scorers["text vector alone"] = Carried(split.train, likeness, replace(setting, weights={"text vector": 1.0}))
     scorers["low rank"] = Carried(split.train, likeness, setting, most=0)
     if price is not None:
         scorers["price as a block"] = transfer(split.train, {**blocks, "price": price_bands(price)})
