@@ -15,7 +15,7 @@ from coldstart_utils.language.context import tfidf
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.measure import recipe
 from coldstart_utils.measure.choosing import Outcome, Trial, outcome_of, sum_of
-from coldstart_utils.measure.newcomers import NewcomerRecipe, newcomers
+from coldstart_utils.measure.newcomers import NOISES, NewcomerRecipe, _best_blend, newcomers
 from coldstart_utils.measure.ranking import evaluate, from_items, from_matrix
 from coldstart_utils.measure.recipe import Recipe, transfer
 from coldstart_utils.measure.study import user_folds
@@ -299,11 +299,36 @@ def test_profiles_help_at_first_and_choices_from_then_on(people):
 def test_new_users_repeat_run_as_a_method_and_fit_by_hand(people):
     split = people[0][5]
     first, second = newcomers(split.train), newcomers(split.train)
-    assert (first.penalty, first.weight, first.after) == (second.penalty, second.weight, second.after)
+    assert (first.few, first.more, first.after) == (second.few, second.more, second.after)
     train = split.train[np.flatnonzero(np.diff(split.train.indptr))]
-    by_hand = split.support[split.users] @ ease(train, first.penalty) + first.weight * train.mean(axis=0)
+    chosen, own = first.more, split.support[split.users]
+    by_hand = own @ ease(train, chosen.penalty) + chosen.weight * np.asarray(train.mean(axis=0))
+    by_hand += chosen.share * first.belief.scores(own, chosen.noise)
     found = NewcomerRecipe().fit(split)(split.users, np.arange(80))
     np.testing.assert_allclose(found, by_hand, atol=1e-4)
+
+
+def test_one_choice_and_five_are_answered_by_their_own_blend(people):
+    split = people[0][5]
+    fitted = newcomers(split.train)
+    same = replace(fitted, few=fitted.more)
+    five, one = split.support[split.users], sparse.csr_matrix(people[0][1].support[split.users])
+    users, items = split.users, np.arange(80)
+    np.testing.assert_array_equal(fitted.scores(users, five, items), same.scores(users, five, items))
+    other = replace(fitted, more=replace(fitted.more, weight=7.0))
+    np.testing.assert_array_equal(fitted.scores(users, one, items), other.scores(users, one, items))
+    assert not np.allclose(fitted.scores(users, five, items), other.scores(users, five, items))
+
+
+def test_the_posterior_comes_in_where_it_helps():
+    own, guess = sparse.csr_matrix(np.eye(30)), np.zeros((30, 30), np.float32)
+    wanted = sparse.csr_matrix(np.roll(np.eye(30), 1, axis=1))
+    said = {3.0: np.asarray(rng(1).normal(size=(30, 30)), np.float32)}
+    right = np.asarray(5 * wanted.toarray(), np.float32)
+    blend, value = _best_blend(said, guess, dict.fromkeys(NOISES, right), (own, wanted))
+    assert blend.share > 0 and value > 0.9
+    without, _ = _best_blend({3.0: right}, guess, dict.fromkeys(NOISES, said[3.0]), (own, wanted))
+    assert without.share == 0
 
 
 @pytest.mark.parametrize(
