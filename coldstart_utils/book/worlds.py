@@ -21,16 +21,13 @@ from ..catalogue.worlds import HINDSIGHT, at_first, friendships, open_world, sam
 from ..ground import ColdstartError
 from ..language.context import tfidf, user_texts
 from ..language.encoders import TextEncoder
-from ..language.tuned import tuned_on
 from ..measure import claims, crossing, people, shop, study
 from ..measure.claims import World
 from ..models.content import block_kernels, content_kernel
 from ..models.exploration import Explorer, audiences
-from ..models.teachers import collaborative_targets
 from ..models.transfer import Neighbours, Transfer
 
 CUSTOMERS = (2, 5, 10, 20)
-TOPICS = 5  # in a list; there are about thirty
 Place = str | Path
 
 
@@ -180,25 +177,6 @@ def befriended(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFr
     return pd.concat([claims.rows_of_folds(rows, "recall").assign(metric=name) for name, rows in parts.items()])
 
 
-def grouped(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame:
-    """Return the recall of other topics, five a list, for newcomers of whom one topic is known, or a group about it.
-
-    Topics are the categories of the groups that somebody chose; nothing where items have none or users only one.
-    """
-    dataset = open_world(place)
-    if "genres" not in dataset.items or "title" not in dataset.items:
-        return NOTHING
-    topics = token_features(dataset, ["genres"])
-    X = strengths(Path(place), dataset, "events") if Path(place).is_dir() else dataset.matrix()
-    T = sparse.csr_matrix((X @ topics).astype(bool).astype(float))
-    if (np.diff(T.indptr) > 1).sum() < 10:
-        return NOTHING
-    K = content_kernel([encoder.encode(item_texts(dataset, ["title"]))])
-    asked = study.user_folds(T, 5, k=1, seed=how.seed, least=2)[: how.folds]
-    found = study.run(people.group_methods(X, topics, K), asked, trials=how.trials, metric="recall", k=TOPICS)
-    return claims.rows_of_folds(found, "recall").assign(metric="recall topics")
-
-
 def crossed(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame:
     """Return how new items are ranked by a bridge learnt on MovieLens-1M, without the films that both have.
 
@@ -232,26 +210,6 @@ def crossed(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame
     return pd.concat([claims.rows_of_folds(found, "ndcg"), films])
 
 
-def retuned(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame:
-    """Return how new items are ranked by an encoder that was tuned on the audience of MovieLens-100K (chapter 03).
-
-    Films that both catalogues have are left out of the tuning. Metric 'films' counts those that it saw.
-    """
-    source, target = load_dataset("ml-100k"), sample(open_world(place), how.items, how.users, seed=how.seed)
-    own, texts = crossing.not_shared(source, target), item_texts(target)
-    warm, _, targets = collaborative_targets(source.matrix()[:, own])
-    read = [item_texts(source)[row] for row in own]
-    vectors = {
-        "frozen": encoder.encode(texts),
-        "tuned on films": tuned_on(encoder, read, targets, warm, seed=how.seed).encode(texts),
-    }
-    kernels = block_kernels(vectors)
-    methods = {name: Transfer({"text": K}) for name, K in kernels.items()} | {"both": Transfer(kernels)}
-    found = study.run(methods, study.item_folds(target.matrix(), 5, seed=how.seed)[: how.folds], trials=how.trials)
-    films = pd.DataFrame([{"model": "tuned on films", "fold": 0, "metric": "films", "value": len(warm)}])
-    return pd.concat([claims.rows_of_folds(found, "ndcg"), films])
-
-
 def looked_back(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame:
     """Return how new items are ranked with and without what their own audience wrote about them (`HINDSIGHT`)."""
     whole = load_dataset(place)
@@ -271,9 +229,7 @@ LOOKS: dict[str, Callable[..., pd.DataFrame]] = {
     "shop": shopped,
     "news": explored,
     "people": befriended,
-    "groups": grouped,
     "crossing": crossed,
-    "encoder": retuned,
     "hindsight": looked_back,
 }
 # Who is asked: None is everybody.
@@ -283,9 +239,7 @@ ASKED: dict[str, Sequence[str] | None] = {
     "shop": ("online-retail",),
     "news": ("mind-2000", "ml-100k"),
     "people": ("lastfm-2k",),
-    "groups": ("nashville-meetup",),
     "crossing": ("ml-100k",),
-    "encoder": ("movietweetings-100k", "online-retail"),
     "hindsight": tuple(HINDSIGHT),
 }
 
