@@ -50,7 +50,9 @@ def test_ends_beyond_the_picture_are_arrow_heads(verdict):
 
 
 def test_places_out_of_proportion_are_named_only_where_shown():
-    held = pd.DataFrame({"places": [0.03, 0.5], "low": [0.0, 1.1], "high": [1.8, 1.2]}, index=["rare", "many"])
+    held = pd.DataFrame(
+        {"places": [0.03, 0.5], "low": [0.0, 1.1], "high": [1.8, 1.2], "shown": [False, True]}, index=["rare", "many"]
+    )
     cost = pd.DataFrame({"told": {"1": "−.002", "2": "−.012"}})
     told = consequences_told.places(held, cost, "rare", 20)
     assert (

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from ..catalogue.decisions import Log
-from ..measure.groups import by_group
 from ..measure.intervals import estimate
 from ..measure.logged import LEANING, Verdict, multiples, resampled
 from ..measure.phrases import told
@@ -18,7 +17,7 @@ from ..measure.study import compare
 from ..models.parity import AIMS
 
 Array = np.ndarray
-NOBODY = "nobody is shown to be served worse"
+NOBODY = "no group is shown to be served worse or better"
 
 
 def _typeset(text: str) -> str:
@@ -119,19 +118,31 @@ def rounds(path: pd.DataFrame) -> str:
 # --- Fairness --------------------------------------------------------------------------------------------------------
 
 
-def served(table: pd.DataFrame, lists: pd.DataFrame, kinds: Mapping[str, pd.Series]) -> str:
-    """Return who is shown to be served worse, by recall (the `by_group` table) and by NDCG."""
-    by_ndcg = by_group(lists, kinds, metric="ndcg")
+def of_groups(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a `groups.by_group` table with one row a group: users, and the mean and difference of each metric."""
+    answer = np.select([table["better"], table["worse"]], [", better", ", worse"], "")
+    rows = table.assign(group=table["kind"] + " " + table["model"], told=table["told"] + answer)
+    first = rows.drop_duplicates("group").set_index("group")[["n"]].rename(columns={"n": "users"})
+    for metric, own in rows.groupby("metric", sort=False):
+        own = own.set_index("group")
+        first[metric], first[f"{metric}, to all others"] = own["mean"].map("{:.3f}".format), own["told"]
+    return first
 
-    def worse(own: pd.DataFrame) -> str:
-        rows = own[own["worse"]].itertuples()
-        listed = ", ".join(f"{row.kind} {row.model} ({row.difference:+.3f})" for row in rows)
-        return f"served worse: {listed}" if listed else NOBODY
 
-    depends = "Which group is served worse depends on the metric." if worse(table) != worse(by_ndcg) else ""
-    return _typeset(
-        f"**By recall,** {worse(table)}. Who chose much wants more than a list holds, so a part of "
-        f"this is arithmetic. **By NDCG**, which divides by what is possible: {worse(by_ndcg)}. {depends}"
+def served(table: pd.DataFrame) -> str:
+    """Return who is shown to be served worse or better, by each metric of a `by_group` table."""
+
+    def groups_that(own: pd.DataFrame, side: str) -> str:
+        return ", ".join(f"{row.kind} {row.model}" for row in own[own[side]].itertuples())
+
+    parts = []
+    for metric, own in table.groupby("metric", sort=False):
+        sides = {side: groups_that(own, side) for side in ("worse", "better")}
+        listed = "; ".join(f"{side}: {names}" for side, names in sides.items() if names)
+        parts.append(f"**By {metric}**, {'served ' + listed if listed else NOBODY}.")
+    return (
+        " ".join(parts) + " Recall divides by all that a user chose, and who chose much wants more than a list holds: "
+        "a part of its difference by the number of choices is arithmetic. The error does not count choices."
     )
 
 
@@ -140,7 +151,7 @@ def places(held: pd.DataFrame, cost: pd.DataFrame, rare: str, k: int) -> str:
 
     `held` is `groups.places` by group, `cost` a `study.compare` of `groups.priced` with none as baseline.
     """
-    off = [f"{row.Index} ({row.low:.2f} to {row.high:.2f})" for row in held.itertuples() if row.low > 1 or row.high < 1]
+    off = [f"{row.Index} ({row.low:.2f} to {row.high:.2f})" for row in held.itertuples() if row.shown]
     widest = (held["high"] - held["low"]).idxmax()
     shown = f"Out of proportion to their choices: {', '.join(off)}."
     proportion = shown if off else "No group is shown to get fewer or more places than its share of choices."
