@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from coldstart_utils.book import attacks_told
+from coldstart_utils.catalogue.movielens import package_table
+from coldstart_utils.catalogue.sources import load_dataset
 from coldstart_utils.catalogue.splits import cold_items
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.language import attacks
@@ -261,10 +264,90 @@ def test_tables_of_attacks_have_every_item_attack_and_way(shop):
 
 
 def test_games_and_detection_give_a_row_a_shop(shop):
-    caught = attack.detected([shop], 3, " star")
-    assert set(caught["model"]) >= {"honest", "a rival's text"} and caught["stopped"].between(0, 1).all()
+    caught = attack.detected([shop], 3, " star", {})
+    assert set(caught.index) >= {"honest", "a rival's text", *attack.KNOWING} and caught["rate"].between(0, 1).all()
+    assert (caught["low"] <= caught["rate"]).all() and caught.loc["a rival's text", "shows"] == 3
     ends = attack.played([shop], 3, "words")
     assert len(ends) == 1 and ends["honest"].between(0, 1).all()
     answers = attack.along(attack.undone([shop], 2, (0, 3)))
     assert isinstance(answers, pd.DataFrame) and len(answers) == 4
     assert len(attack.along(attack.pushed([shop], 2, (0, 3)))) == 4
+
+
+# --- Owners who know the defence, and a ranker that reads instructions -----------------------------------------------
+
+
+def test_contained_text_adds_no_more_than_known_texts_and_honest_ones_keep_their_order(shop):
+    texts = [attacks.stuffed(shop, shop.texts[i]) for i in shop.new]
+    before, after = (shop.way(way, shop.new, texts) for way in ("text and tags", "contained"))
+    over = sum(np.maximum(shop._adds(shop.new, texts, name) - cap, 0) for name, cap in shop.block_caps.items())
+    assert over.max() > 0 and np.ptp(before - after, axis=1).max() < 1e-5
+    assert (before - after).mean(axis=1) == pytest.approx(over, abs=1e-5)
+    calm = [i for i in shop.warm if all(shop._adds(np.array([i]), [shop.texts[i]], b)[0] <= 0 for b in shop.block_caps)]
+    own = [shop.texts[i] for i in calm]
+    assert shop.contained(np.array(calm), own) == pytest.approx(shop.rows(np.array(calm), own, "text and tags"))
+
+
+def test_what_an_attacker_climbs_grows_with_exposure(shop):
+    item = int(shop.new[0])
+    texts = [shop.texts[item], attacks.stuffed(shop, shop.texts[item]), attacks.imitated(shop)]
+    exposed, reach = shop.exposure(item, texts, "words"), shop.reach(item, texts, "words")
+    assert (np.argsort(reach) == np.argsort(exposed)).all() and ((reach > 0) & (reach < 1)).all()
+    assert reach == pytest.approx(exposed, abs=0.15)
+
+
+@pytest.mark.parametrize("way", attack.KNOWN_TO_OWNERS)
+def test_who_knows_the_defence_does_at_least_as_well_as_the_honest(shop, way):
+    item = int(shop.new[1])
+    words = attacks.words_against(shop, item, way, n=2, tried=6)
+    tried = set(shop.vocabulary)
+    assert len(words.split()) == 2 and set(words.split()) <= tried
+    one = [f"{shop.texts[item]} {word}" for word in words.split()[:1]]
+    assert shop.reach(item, one, way)[0] >= shop.reach(item, [f"{shop.texts[item]} {words.split()[1]}"], way)[0] - 1e-9
+    copied = attacks.best_copy(shop, item, way, tried=10)
+    every = [shop.texts[i] for i in attacks.best_known(shop, 10)]
+    assert copied in every and shop.reach(item, [copied], way)[0] == pytest.approx(shop.reach(item, every, way).max())
+
+
+def test_recorded_words_are_used_and_others_are_searched(shop):
+    item = int(attack.picked(shop, 1)[0])
+    recorded = {(item, way): "star robot" for way in attack.KNOWN_TO_OWNERS}
+    rows = attack.against([shop], 1, recorded).set_index(["way", "model"])["exposure"]
+    ten, copy = attack.KNOWING
+    for way in attack.KNOWN_TO_OWNERS:
+        assert rows[way, ten] == shop.exposure(item, [f"{shop.texts[item]} star robot"], way)[0]
+    assert rows["cleaned", copy] == rows["text and tags", copy]
+    assert len(attack.against([shop], 1, {})) == len(rows)
+
+
+def test_recorded_words_belong_to_one_catalogue_and_seed():
+    films = load_dataset("ml-100k").with_least(items=10, users_with_two=2)
+    words = attack.recorded_words(films, 0)
+    assert len(words) == 150 and {way for _, way in words} == set(attack.KNOWN_TO_OWNERS)
+    assert all(len(found.split()) == 10 for found in words.values())
+    assert attack.recorded_words(films, 1) == {}
+
+
+def test_a_film_that_a_language_model_is_told_to_put_first_stands_where_the_answers_say():
+    rows = [
+        (0, reader, text, str(film), 0.0, film / 10 + (text == "order") + 0.01 * reader)
+        for reader in range(2)
+        for text in ("honest", "order")
+        for film in range(4)
+    ]
+    table = pd.DataFrame(rows, columns=["fold", "reader", "text", "item_id", "alone", "verdict"])
+    told = table.assign(alone=table["text"].eq("order") * 1.0)
+    found = attack.obeyed(told, k=1).groupby(["way", "model"])["exposure"].mean()
+    assert found["its answer", "honest"] == 0.25 and found["its answer", "order"] == 1
+    # What it says to nobody rises as much.
+    assert found["less its answer to nobody", "order"] == 0.25
+
+
+def test_the_recorded_answers_are_of_ten_films_twenty_people_and_four_texts():
+    table = package_table("ml-100k-smollm2-attacked")
+    sizes = table.groupby(["fold", "reader"])["item_id"].nunique()
+    assert len(sizes) == 20 and (sizes == 10).all() and table["text"].nunique() == 4
+    orders = attack.effects(attack.obeyed(table), unit="fold").set_index(["way", "model"])
+    assert orders.loc[("its answer", "honest"), "mean"] == pytest.approx(0.3)
+    told = attacks_told.obeyed(orders.reset_index(), 3, 50)
+    assert "**A ranker that is a language model obeys.**" in told and "of 50 new films" in told
