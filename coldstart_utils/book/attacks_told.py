@@ -35,9 +35,9 @@ def obeyed(table: pd.DataFrame, k: int, films: int) -> str:
     helped = table[table["better"]].groupby("way", sort=False)["model"].agg(", ".join)
     start, obeys = table["mean"].iloc[0], "obeys" if len(helped) else "is not shown to obey"
     return typeset(
-        f"**A ranker that is a language model {obeys}.** SmolLM2 (chapter 10; recorded) was asked of {films} new films of "
-        f"MovieLens-100K whether 20 people would like them, ten a list. Of the honest films {start:.0%} stand among the "
-        f"first {k}. With one more sentence, {'. And '.join(parts)} "
+        f"**A ranker that is a language model {obeys}.** SmolLM2 (chapter 10; recorded) was asked of {films} new films "
+        "of MovieLens-100K whether 20 people would like them, ten films a list. Of the honest films "
+        f"{start:.0%} stand among the first {k}. With one more sentence, {'. And '.join(parts)} "
         "(intervals over five sets of films and people). Shown to help, "
         + ("; ".join(f"by {way}: {names}" for way, names in helped.items()) or "nothing")
         + "."
