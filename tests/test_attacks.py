@@ -1,5 +1,6 @@
 """Texts that owners hand in, rankers that read them, fake profiles, and the game of all owners."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -277,36 +278,43 @@ def test_games_and_detection_give_a_row_a_shop(shop):
 # --- Owners who know the defence, and a ranker that reads instructions -----------------------------------------------
 
 
-def test_contained_text_adds_no_more_than_known_texts_and_honest_ones_keep_their_order(shop):
+def test_contained_text_adds_no_more_than_its_caps_to_the_mean_and_goes_on_saying_to_whom(shop):
+    tight = dataclasses.replace(shop)
+    tight.__dict__["block_caps"] = {"words": 0.0, "encoder": 0.0}
     texts = [attacks.stuffed(shop, shop.texts[i]) for i in shop.new]
-    before, after = (shop.way(way, shop.new, texts) for way in ("text and tags", "contained"))
-    over = sum(np.maximum(shop._adds(shop.new, texts, name) - cap, 0) for name, cap in shop.block_caps.items())
+    before, after = tight.way("text and tags", shop.new, texts), tight.way("contained", shop.new, texts)
+    over = sum(np.maximum(tight._adds(shop.new, texts, name), 0) for name in ("words", "encoder"))
     assert over.max() > 0 and np.ptp(before - after, axis=1).max() < 1e-5
     assert (before - after).mean(axis=1) == pytest.approx(over, abs=1e-5)
-    calm = [i for i in shop.warm if all(shop._adds(np.array([i]), [shop.texts[i]], b)[0] <= 0 for b in shop.block_caps)]
-    own = [shop.texts[i] for i in calm]
-    assert shop.contained(np.array(calm), own) == pytest.approx(shop.rows(np.array(calm), own, "text and tags"))
 
 
-def test_what_an_attacker_climbs_grows_with_exposure(shop):
+def test_nineteen_known_texts_in_twenty_are_not_contained(shop):
+    own = [shop.texts[i] for i in shop.warm]
+    changed = np.abs(shop.contained(shop.warm, own) - shop.rows(shop.warm, own, "text and tags")).max(axis=1) > 1e-6
+    assert 0 < changed.mean() <= 0.11
+
+
+def test_what_an_attacker_climbs_orders_texts_as_exposure_does(shop):
     item = int(shop.new[0])
     texts = [shop.texts[item], attacks.stuffed(shop, shop.texts[item]), attacks.imitated(shop)]
     exposed, reach = shop.exposure(item, texts, "words"), shop.reach(item, texts, "words")
-    assert (np.argsort(reach) == np.argsort(exposed)).all() and ((reach > 0) & (reach < 1)).all()
-    assert reach == pytest.approx(exposed, abs=0.15)
+    assert ((reach > 0) & (reach < 1)).all() and np.ptp(exposed) > 0.5
+    assert (reach[exposed == exposed.max()].min() > reach[exposed < exposed.max()]).all()
+    # Two texts that reach nobody are told apart.
+    far = [shop.texts[item], shop.texts[item] + " " + shop.vocabulary[np.argmin(shop.push)]]
+    assert np.ptp(shop.reach(item, far, "words")) > 0
 
 
 @pytest.mark.parametrize("way", attack.KNOWN_TO_OWNERS)
-def test_who_knows_the_defence_does_at_least_as_well_as_the_honest(shop, way):
+def test_who_knows_the_defence_takes_the_first_word_and_the_text_that_serve_best(shop, way):
     item = int(shop.new[1])
-    words = attacks.words_against(shop, item, way, n=2, tried=6)
-    tried = set(shop.vocabulary)
-    assert len(words.split()) == 2 and set(words.split()) <= tried
-    one = [f"{shop.texts[item]} {word}" for word in words.split()[:1]]
-    assert shop.reach(item, one, way)[0] >= shop.reach(item, [f"{shop.texts[item]} {words.split()[1]}"], way)[0] - 1e-9
-    copied = attacks.best_copy(shop, item, way, tried=10)
+    words = attacks.words_against(shop, item, way, n=2, tried=len(shop.vocabulary)).split()
+    one = [f"{shop.texts[item]} {word}" for word in shop.vocabulary]
+    first = shop.vocabulary[np.argmax(shop.reach(item, one, way))]
+    assert len(set(words)) == 2 and words[0] == first
     every = [shop.texts[i] for i in attacks.best_known(shop, 10)]
-    assert copied in every and shop.reach(item, [copied], way)[0] == pytest.approx(shop.reach(item, every, way).max())
+    best = every[int(np.argmax(shop.reach(item, every, way)))]
+    assert attacks.best_copy(shop, item, way, tried=10) == best
 
 
 def test_recorded_words_are_used_and_others_are_searched(shop):

@@ -261,7 +261,8 @@ class Storefront:
     def reach(self, item: int, texts: Sequence[str], name: str) -> Array:
         """Return `exposure` [texts] with soft edges: a user who is nearly reached counts nearly half.
 
-        What an attacker climbs, since it also tells apart two texts that reach nobody yet.
+        What an attacker climbs, since it also tells apart two texts that reach nobody yet. The edge is a tenth of the
+        spread over these texts and all users: texts are compared within one call.
         """
         margins = self._margins(item, texts, name)
         edge = 0.1 * max(float(margins.std()), 1e-12)
