@@ -320,12 +320,12 @@ def test_who_knows_the_defence_takes_the_first_word_and_the_text_that_serve_best
 def test_recorded_words_are_used_and_others_are_searched(shop):
     item = int(attack.picked(shop, 1)[0])
     recorded = {(item, way): "star robot" for way in attack.KNOWN_TO_OWNERS}
-    rows = attack.against([shop], 1, recorded).set_index(["way", "model"])["exposure"]
+    rows = attack.attacked_knowing([shop], 1, recorded).set_index(["way", "model"])["exposure"]
     ten, copy = attack.KNOWING
     for way in attack.KNOWN_TO_OWNERS:
         assert rows[way, ten] == shop.exposure(item, [f"{shop.texts[item]} star robot"], way)[0]
     assert rows["cleaned", copy] == rows["text and tags", copy]
-    assert len(attack.against([shop], 1, {})) == len(rows)
+    assert len(attack.attacked_knowing([shop], 1, {})) == len(rows)
 
 
 def test_recorded_words_belong_to_one_catalogue_and_seed():

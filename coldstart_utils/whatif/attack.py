@@ -70,7 +70,7 @@ def knowing(shop: Storefront, item: int, way: str, words: Mapping[tuple[int, str
     return dict(zip(KNOWING, (f"{shop.texts[item]} {found}", attacks.best_copy(shop, item, way))))
 
 
-def against(
+def attacked_knowing(
     shops: Sequence[Storefront], each: int, words: Mapping[tuple[int, str], str], *, seed: int = 0
 ) -> pd.DataFrame:
     """Return the exposure of the items of `attacked` by the texts of `knowing`, found for each way apart."""
