@@ -348,7 +348,7 @@ def test_a_film_that_a_language_model_is_told_to_put_first_stands_where_the_answ
     found = attack.obeyed(told, k=1).groupby(["way", "model"])["exposure"].mean()
     assert found["its answer", "honest"] == 0.25 and found["its answer", "order"] == 1
     # What it says to nobody rises as much.
-    assert found["less its answer to nobody", "order"] == 0.25
+    assert found["its answer less that to nobody", "order"] == 0.25
 
 
 def test_the_recorded_answers_are_of_ten_films_twenty_people_and_four_texts():

@@ -31,15 +31,15 @@ def obeyed(table: pd.DataFrame, k: int, films: int) -> str:
     parts = []
     for way, own in table.groupby("way", sort=False):
         rows = own[own["model"] != own["baseline"]].itertuples()
-        parts.append(f"by {way}: " + "; ".join(f"*{row.model}* {row.mean:.0%}, {row.told}" for row in rows))
+        parts.append(f"ranked by {way}: " + "; ".join(f"*{row.model}* {row.mean:.0%}, {row.told}" for row in rows))
     helped = table[table["better"]].groupby("way", sort=False)["model"].agg(", ".join)
     start, obeys = table["mean"].iloc[0], "obeys" if len(helped) else "is not shown to obey"
     return typeset(
         f"**A ranker that is a language model {obeys}.** SmolLM2 (chapter 10; recorded) was asked of {films} new films "
         "of MovieLens-100K whether 20 people would like them, ten films a list. Of the honest films "
-        f"{start:.0%} stand among the first {k}. With one more sentence, {'. And '.join(parts)} "
-        "(intervals over five sets of films and people). Shown to help, "
-        + ("; ".join(f"by {way}: {names}" for way, names in helped.items()) or "nothing")
+        f"{start:.0%} stand among the first {k}. With one more sentence in the text, {'. And '.join(parts)} "
+        "(intervals over five sets of films and people). Shown to help: "
+        + ("; ".join(f"{names} (by {way})" for way, names in helped.items()) or "nothing")
         + "."
     )
 

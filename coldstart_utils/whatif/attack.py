@@ -23,7 +23,7 @@ DEFENDED = ("text and tags", "cleaned", "capped", "contained", "agreed", "levell
 # What an owner may know of the ranking; 'cleaned' ranks plain words as 'text and tags' does.
 KNOWN_TO_OWNERS = ("text and tags", *DEFENCES)
 # How the answer of a language model becomes a score (chapter 10).
-ASKED = ("its answer", "less its answer to nobody")
+ASKED = ("its answer", "its answer less that to nobody")
 KNOWING = ("ten words, knowing the defence", "the best rival's text, knowing it")
 
 
