@@ -171,7 +171,7 @@ def undone(shops: Sequence[Storefront], each: int, counts: Sequence[int], *, see
         items = picked(shop, each, seed)
         newcomers = shilling.Newcomers(shop.split, shop.kernel(items[0], shop.texts[items[0]]), k=shop.k, yes=0)
         for item in items:
-            copied = shilling.prior_of(newcomers, item, shop.kernel(item, attacks.imitated(shop)))
+            copied = newcomers.prior_by(shop.kernel(item, attacks.imitated(shop)), item)
             for model, prior in (("honest text", newcomers.prior[item]), ("text of a rival", copied)):
                 path = shilling.undone(newcomers, item, prior, counts)
                 rows += [(model, shop.split.seed, int(item), dial, share) for dial, share in path]
