@@ -197,7 +197,7 @@ def test_a_group_that_is_served_worse_is_found_and_noise_is_not():
     # More recall is better, less error too.
     assert errors.loc["F", "worse"] and errors.loc["F", "difference"] == pytest.approx(-table.loc["F", "difference"])
     told = consequences_told.served(both)
-    assert "**By recall**, served worse: gender F; better: gender M." in told
+    assert "**By recall**, served worse: gender F; better: gender M (Holm" in told
     listed = consequences_told.of_groups(both)
     assert listed.loc["gender F", "recall, to all others"].endswith("), worse") and len(listed) == len(table)
     assert len(consequences.by_group(both).axes) == 2

@@ -69,14 +69,13 @@ def _of_texts(row: pd.Series) -> str:
 
 
 def known(table: pd.DataFrame, names: tuple[str, str]) -> str:
-    """Return what an owner gains who knows the defence, from `attack.effects`: the two attacks of such `names`."""
+    """Return what an owner gains who knows the defence, from `attack.effects`: the better of two attacks of `names`."""
     best = []
-    for way, own in table[table["model"].isin(names)].groupby("way", sort=False):
+    for way, own in table[table["model"].isin(names) & (table["way"] != "cleaned")].groupby("way", sort=False):
         row = own.loc[own["mean"].idxmax()]
-        best.append(
-            f"{way} {row['mean'] - row['difference']:.1%} to {row['mean']:.0%}, {row['told']} (*{row['model']}*)"
-        )
-    return "**Who knows the defence** moves a film from " + "; ".join(best) + "."
+        start = row["mean"] - row["difference"]
+        best.append(f"{way} {start:.1%} to {row['mean']:.0%}, {row['told']} by *{row['model']}*")
+    return f"**Who knows the ranking** writes more for it. A film's share of lists goes, under {'; '.join(best)}."
 
 
 def _factor_ends(rows: pd.DataFrame, strongest: str, draws: int = 1000) -> Array:

@@ -141,7 +141,11 @@ def served(table: pd.DataFrame) -> str:
     for metric, own in table.groupby("metric", sort=False):
         sides = {side: groups_that(own, side) for side in ("worse", "better")}
         listed = "; ".join(f"{side}: {names}" for side, names in sides.items() if names)
-        parts.append(f"**By {metric}**, {'served ' + listed if listed else NOBODY}.")
+        far = own.loc[own["difference"].abs().idxmax()]
+        parts.append(
+            f"**By {metric}**, {'served ' + listed if listed else NOBODY} (Holm, {len(table)} comparisons); furthest "
+            f"from all others: {far['kind']} {far['model']}, {far['told']}."
+        )
     return (
         " ".join(parts) + " Recall divides by all that a user chose, and who chose much wants more than a list holds: "
         "a part of its difference by the number of choices is arithmetic. The error does not count choices."

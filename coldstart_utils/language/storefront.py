@@ -128,6 +128,11 @@ class Storefront:
         return {name: dense(part @ part.T).astype(np.float32) for name, part in self._known.items()}
 
     @cached_property
+    def _likeness(self) -> Mapping[str, Array]:
+        """How alike each known item is to all known ones by each block, the mean [warm]."""
+        return {name: K.mean(axis=0) for name, K in self._kernels.items()}
+
+    @cached_property
     def _weights(self) -> dict[str, Array]:
         return {}
 
@@ -168,7 +173,7 @@ class Storefront:
         own = self.block(name, items, texts)
         if cap is not None and name == "words":
             own = self.capped(own, cap)
-        across, mean = dense(own @ self._known[name].T), self._kernels[name].mean(axis=0)
+        across, mean = dense(own @ self._known[name].T), self._likeness[name]
         return across - across.mean(axis=1, keepdims=True) - mean + mean.mean()
 
     # --- What pushes an item, and what it gets ---------------------------------------------------------------------
@@ -216,9 +221,12 @@ class Storefront:
 
         What is above goes off the scores of all users alike: the text goes on saying to whom.
         """
-        scores = self.rows(items, texts, "text and tags")
-        for name, cap in self.block_caps.items():
-            scores -= np.maximum(self._adds(items, texts, name) - cap, 0)[:, None]
+        weights = self._fit("text and tags")
+        scores = np.tile(self.targets.mean(axis=0), (len(texts), 1))
+        for name in RANKERS["text and tags"]:
+            across = self._across_block(items, texts, name)
+            over = np.maximum(across @ weights.mean(axis=1) - self.block_caps.get(name, np.inf), 0)
+            scores += across @ weights - over[:, None]
         return scores
 
     def agreed(self, items: Array, texts: Sequence[str]) -> Array:
