@@ -199,7 +199,7 @@ def test_a_group_that_is_served_worse_is_found_and_noise_is_not():
     told = consequences_told.served(both)
     assert "**By recall**, served worse: gender F; better: gender M (Holm" in told
     listed = consequences_told.of_groups(both)
-    assert listed.loc["gender F", "recall, to all others"].endswith("), worse") and len(listed) == len(table)
+    assert listed.loc["gender F", "recall, to others"].endswith(", worse") and len(listed) == len(table)
     assert len(consequences.by_group(both).axes) == 2
     assert table.loc["F", "worse"] and table.loc["M", "better"]
     assert table.loc["F", "difference"] == pytest.approx(-0.1, abs=0.01)

@@ -11,6 +11,7 @@ import pandas as pd
 from ..catalogue.decisions import Log
 from ..measure.intervals import estimate
 from ..measure.logged import LEANING, Verdict, multiples
+from ..measure.phrases import signed
 from ..measure.simulated import RULES
 from ..measure.study import compare
 from ..models.parity import AIMS
@@ -121,14 +122,19 @@ def rounds(path: pd.DataFrame) -> str:
 
 
 def of_groups(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a `groups.by_group` table with one row a group: users, and the mean and difference of each metric."""
+    """Return a `groups.by_group` table with one row a group: users, and of each metric its mean and its difference.
+
+    A difference stands with half of its 95 % interval, and with its answer where one is shown.
+    """
+    half = (table["diff_high"] - table["diff_low"]).div(2)
     answer = np.select([table["better"], table["worse"]], [", better", ", worse"], "")
-    rows = table.assign(group=table["kind"] + " " + table["model"], told=table["told"] + answer)
+    written = table["difference"].map(signed) + " ± " + half.map("{:.3f}".format).str[1:] + answer
+    rows = table.assign(group=table["kind"] + " " + table["model"], written=written)
     first = rows.drop_duplicates("group").set_index("group")[["n"]].rename(columns={"n": "users"})
     for metric, own in rows.groupby("metric", sort=False):
         own = own.set_index("group")
-        first[metric], first[f"{metric}, to all others"] = own["mean"].map("{:.3f}".format), own["told"]
-    return first
+        first[metric], first[f"{metric}, to others"] = own["mean"].map("{:.3f}".format), own["written"]
+    return first.rename_axis(None)
 
 
 def served(table: pd.DataFrame) -> str:
