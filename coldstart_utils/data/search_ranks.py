@@ -48,6 +48,7 @@ RANKS = "ml-100k-search-ranks.tsv"
 LIKE_IT = "+ questions like it"
 # What takes minutes: recorded, and not computed anew by the chapter.
 LATE, TUNED = "+ late interaction", "queries tuned by contrast"
+TUNED_UPPER = "upper layers tuned by contrast"  # by `search_tuned.py`
 PENALTIES = (0.03, 0.1, 0.3, 1.0)
 FACTS = ("asked", "query_id", "item_id", "half", "words", "shared")
 Array = np.ndarray
