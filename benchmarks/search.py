@@ -198,7 +198,7 @@ def main() -> None:
     table = Table(*rows[0])
     for row in rows:
         table.add_row(*(f"{value:,.3g}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console().print(table)
+    Console(width=120).print(table)
 
 
 def keep(rows: pd.DataFrame, path: Path) -> None:
