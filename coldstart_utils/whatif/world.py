@@ -93,6 +93,14 @@ class World:
             bench.front(self.bench)
 
 
+@dataclass(frozen=True)
+class _Policies:
+    """The marks of the tail [items], and what policies are tried on, None without a tail."""
+
+    tail: Array
+    bench: bench.Bench | None = None
+
+
 def prepare(dataset: Dataset, encoder: TextEncoder, *, tell: Tell | None = None) -> World:
     """Return the `World` of a catalogue: six models, groups, a k-shot test, policies. Takes seconds, with a bar.
 
@@ -118,14 +126,14 @@ def prepare(dataset: Dataset, encoder: TextEncoder, *, tell: Tell | None = None)
         begin("recall")
         recall = pd.concat([groups.recall_by_shots(X, profile, seed) for seed in range(2)], ignore_index=True)
         begin("policies")
-        tail, tried, no_policies = _policies(X, read)
+        policies, no_policies = _policies(X, read)
         begin("model")
         reader = loading.result()
         begin("search")
         desk, no_questions = _desk(dataset, read, atlas, encoder, reader)
     absent = _absent(dataset, kinds, {"policy": no_policies, "question": no_questions})
     recall = recall.join(kinds, on="user")
-    return _world(dataset, reader, read, atlas, fold, models, kinds, profile, recall, tail, tried, desk, absent)
+    return _world(dataset, reader, read, atlas, fold, models, kinds, profile, recall, policies, desk, absent)
 
 
 @contextmanager
@@ -168,17 +176,15 @@ def _profiles(dataset: Dataset, kinds: pd.DataFrame, encoder: TextEncoder) -> Ar
     return encoder.encode(context.user_texts(people))
 
 
-def _policies(X: sparse.csr_matrix, read: Shelf) -> tuple[Array, bench.Bench | None, str]:
-    """Return the marks of the tail [items], and what policies are tried on, or None and why not: a catalogue without a
-    head, a middle and a tail.
-    """
+def _policies(X: sparse.csr_matrix, read: Shelf) -> tuple[_Policies, str]:
+    """Prepare what policies are tried on, if the catalogue has a head, a middle and a tail; else say why not."""
     tail = np.zeros(X.shape[1], bool)
     try:
         tail[longtail.popularity_bands(np.asarray(X.sum(axis=0)).ravel())["tail"]] = True
         tried = bench.prepare_bench(X, read.features, read.vectors, tail)
     except ColdstartError as error:
-        return tail, None, str(error)
-    return tail, tried, ""
+        return _Policies(tail), str(error)
+    return _Policies(tail, tried), ""
 
 
 def _desk(dataset: Dataset, read: Shelf, atlas: Atlas, encoder: TextEncoder, reader: Reader) -> tuple[Desk | None, str]:
@@ -207,8 +213,7 @@ def _world(
     kinds: pd.DataFrame,
     profile: Array,
     recall: pd.DataFrame,
-    tail: Array,
-    tried: bench.Bench | None,
+    policies: _Policies,
     desk: Desk | None,
     absent: frozenset[str],
 ) -> World:
@@ -234,8 +239,7 @@ def _world(
         groups=kinds,
         members=groups.members(kinds),
         recall=recall,
-        tail=tail,
-        bench=tried,
+        **vars(policies),
         desk=desk,
         absent=absent,
         notes=f"{dataset.name} has no {', '.join(sorted(absent))}: those controls are left out." if absent else "",
