@@ -1,8 +1,11 @@
 """language/search: BM25 by its formula, exact and approximate neighbours, questions that nobody should ask."""
 
+import copy
+
 import numpy as np
 import pytest
 
+from coldstart_utils.data import search_tuned
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.language import search
 from coldstart_utils.language.codes import Codes
@@ -220,3 +223,49 @@ def test_what_was_not_read_is_told(films, encoder, question, told):
 
 def test_a_plain_question_needs_no_remark(films, encoder):
     assert search.remarks("a boy and his dragon", films, encoder) == []
+
+
+# --- The encoder's upper layers, tuned -------------------------------------------------------------------------------
+
+
+def upper_layers(encoder, layers):
+    import torch
+
+    return torch.nn.Sequential(*copy.deepcopy(encoder.model.encoder.layer[-layers:])).train(False)
+
+
+def test_layers_that_have_learnt_nothing_read_as_the_encoder_does(encoder):
+    texts = ["A boy hides a dragon", "War", "Somebody tells a long tale of two towns, a bridge, and a dog " * 3]
+    for layers in (1, 2):
+        hidden = search_tuned.below(texts, encoder, layers)
+        found = search_tuned.read_by(upper_layers(encoder, layers), hidden)
+        np.testing.assert_allclose(found, encoder.encode(texts), atol=1e-5, rtol=0)
+
+
+def test_layers_tuned_by_contrast_find_more_of_what_is_meant(encoder):
+    asked = ["a pet that breathes fire", "a trial", "armies", "a queen", "a storm at sea", "a bank is robbed"]
+    told = [
+        "Boy trains a dragon",
+        "A lawyer defends",
+        "Two kingdoms fight",
+        "She is crowned",
+        "A ship sinks",
+        "Thieves",
+    ]
+    items, hidden, right = encoder.encode(told), search_tuned.below(asked, encoder, 1), np.arange(6)
+
+    def loss(upper):
+        scores = unit(search_tuned.read_by(upper, hidden) - items.mean(axis=0)) @ items.T / search_tuned.TEMPERATURE
+        return (np.log(np.exp(scores).sum(axis=1)) - scores[right, right]).mean()
+
+    before = upper_layers(encoder, 1)
+    *_, after = search_tuned.tuned(copy.deepcopy(before), hidden, right, items, 1e-4)
+    assert loss(after) < 0.9 * loss(before)
+
+
+def test_batches_hold_every_text_once_and_like_lengths_together(rng):
+    lengths = rng.integers(3, 200, 50)
+    for order in (None, rng):
+        parts = list(search_tuned.batches(lengths, order))
+        assert sorted(np.concatenate(parts)) == list(range(50)) and max(map(len, parts)) <= search_tuned.BATCH
+        assert sum(np.ptp(lengths[rows]) for rows in parts) <= np.ptp(lengths)
