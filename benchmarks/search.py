@@ -8,8 +8,7 @@ another: their texts side by side, and the mean of their vectors (with a little 
 Questions are those of the package. Past 200,000 items the package takes codes (`language/codes.py`), and the plain
 graph has fewer links, so that it is built in minutes.
 
-`--into` keeps the rows in a table, which may be filled in pieces: `recorded/search.tsv` was, and `recorded/README.md`
-says what it shows.
+`--into` keeps the rows in a table, which may be filled in pieces. `recorded/README.md` has a run.
 """
 
 from __future__ import annotations
