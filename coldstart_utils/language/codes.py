@@ -15,8 +15,8 @@ SAMPLE = 40  # vectors a list that its centre is learnt from
 class Codes:
     """Vectors [n, d] of length 1 as product codes of two bits a dimension, in √n lists (faiss, IVF and fast-scan PQ).
 
-    A graph of a million takes a quarter of an hour to build, this half a minute. `vectors` stay as they are, and
-    decide among the `LOOKED`·k whose codes come nearest (Jégou, Douze & Schmid 2011).
+    A graph of 100,000 takes a minute to build, this half a minute for a million. `vectors` stay as they are, and decide
+    among the `LOOKED`·k whose codes come nearest (Jégou, Douze & Schmid 2011).
     """
 
     def __init__(self, vectors: Array, *, probed: float = PROBED, seed: int = 0) -> None:
