@@ -1,16 +1,19 @@
 """What wrote `scale.tsv`: seconds, processor seconds, memory and traffic of one process and of Spark, at three sizes.
 
     python -m coldstart_utils.data.scale --engine "one process" --times 1 [--file scale.tsv]
+    python -m coldstart_utils.data.scale --facts build/results.json
 
 An engine is "one process", "Spark" (local[2], extra `[scale]`), or "any" (the language model, which both use alike). It
 stands beside its product, not among the modules. Each call is a process of its own, so that its peak of memory is its
-own, and adds its rows to the file. Processor seconds are those of the whole tree of processes, Java and Python.
+own, and adds its rows to the file. `--facts` keeps what the chapter recorded in a full run with Spark. Processor
+seconds are those of the whole tree of processes, Java and Python.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,7 +30,7 @@ from coldstart_utils.models.summed import moments, ridge_from
 from coldstart_utils.serving import growth
 from coldstart_utils.serving.spark_lists import Best, top
 
-FILE = "scale.tsv"
+FILE, FACTS, CHAPTER = "scale.tsv", "ml-100k-spark.tsv", "14_past_one_machine"
 COLUMNS = ["engine", "times", "step", "units", "seconds", "cpu", "moved", "peak"]
 RANK, ASKED = 32, 2_000  # numbers of a factor; users whose lists are made
 
@@ -87,9 +90,9 @@ class Watch:
         print(time.strftime("%H:%M:%S"), *row, flush=True)
 
     def slope(self, units: float) -> None:
-        """Turn 'one sweep' and 'three sweeps' into what one sweep takes, and what comes before the first."""
-        one, three = self.rows[-2:]
-        each = {key: (three[key] - one[key]) / 2 for key in ("seconds", "cpu", "moved")}
+        """Turn 'one sweep' and 'five sweeps' into what one sweep takes, and what comes before the first."""
+        one, five = self.rows[-2:]
+        each = {key: (five[key] - one[key]) / 4 for key in ("seconds", "cpu", "moved")}
         self.note("sweep", units, **each)
         self.note("before the sweeps", units, **{key: one[key] - each[key] for key in each})
 
@@ -136,8 +139,8 @@ def one_process(watch: Watch, folder: Path) -> None:
         with watch.step(f"one sweep, {solver}", X.nnz):
             als_implicit(X, sweeps=1, **fit)
         if watch.times <= 10:
-            with watch.step(f"three sweeps, {solver}", X.nnz):
-                als_implicit(X, sweeps=3, **fit)
+            with watch.step(f"five sweeps, {solver}", X.nnz):
+                als_implicit(X, sweeps=5, **fit)
             watch.slope(X.nnz)
             if solver == "cg":
                 for row in watch.rows[-2:]:
@@ -191,7 +194,8 @@ def _sweeps(watch: Watch, folder: Path, n: int) -> None:
         known = numbered(rows.choices.select("item"), f"{folder}/items")
         choices = _by_number(rows.choices, users, known).persist()
         assert choices.count() == n
-    for sweeps, name in ((1, "one sweep"), (3, "three sweeps")):
+    als_model(choices, Settings(rank=RANK, sweeps=1))  # Java compiles while it runs: the first time takes longer
+    for sweeps, name in ((1, "one sweep"), (5, "five sweeps")):
         with watch.step(name, n):
             als_model(choices, Settings(rank=RANK, sweeps=sweeps))
     watch.slope(n)
@@ -203,6 +207,7 @@ def _products(watch: Watch, folder: Path, items: int) -> None:
     from coldstart_utils.serving.spark_lists import best_lists
 
     pairs = watch.session.read.parquet(str(folder / "pairs"))
+    learnt_bridge(pairs.limit(100), 10.0)  # the first time starts the workers
     with watch.step("bridge", items):
         learnt_bridge(pairs, 10.0)
     rows = [(u, row.tolist()) for u, row in enumerate(np.random.default_rng(1).standard_normal((ASKED, RANK)))]
@@ -227,13 +232,31 @@ def language_model(watch: Watch, folder: Path) -> None:
 ENGINES = {"one process": one_process, "Spark": spark, "any": language_model}
 
 
+def facts(path: Path | None = None) -> dict[str, float]:
+    """Return what chapter 14 found with Spark on MovieLens-100K, by name."""
+    table = pd.read_csv(path or package_file(FACTS), sep="\t", keep_default_na=False)
+    return dict(zip(table["fact"], table["value"]))
+
+
+def keep_facts(results: Path, path: Path) -> None:
+    """Write the metrics of chapter 14 in the results of a full run with Spark, build/results.json, as its facts."""
+    metrics = json.loads(results.read_text(encoding="utf-8"))[CHAPTER]["record"]["metrics"]
+    with written_aside(path) as aside:
+        pd.DataFrame(metrics.items(), columns=["fact", "value"]).to_csv(aside, sep="\t", index=False)
+
+
 def main() -> None:
     """Measure one engine at one size, and add the rows to the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engine", choices=ENGINES, required=True)
+    parser.add_argument("--engine", choices=ENGINES)
     parser.add_argument("--times", type=float, default=1, help="times the size of MovieLens-1M")
     parser.add_argument("--file", type=Path, default=package_file(FILE))
+    parser.add_argument("--facts", type=Path, help="results of a full run with Spark")
     given = parser.parse_args()
+    if given.facts:
+        keep_facts(given.facts, package_file(FACTS))
+    if given.engine is None:
+        return
     watch = Watch(given.engine, given.times)
     if given.engine == "one process":
         watch.note("start", 1, 0.0, 0.0)

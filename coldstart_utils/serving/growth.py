@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -38,19 +38,20 @@ ML_1M = Size(USERS, ITEMS, CHOICES)
 def grown(times: float, seed: int = 0) -> sparse.csr_matrix:
     """Return made-up choices [users, items] of about `times` the size of MovieLens-1M, float32 ones.
 
-    A user makes 20 choices and as many more as a log-normal draw says (spread 1), 166 on average. An item is number
-    g + 20·⌊(items/20)·a³⌋ with a uniform, so that a few are famous, and g one of 20 kinds: the user's own in two of
-    three choices. What is drawn twice counts once. Raises ColdstartError where `times` leaves too few.
+    A user makes 20 choices and as many more as a log-normal draw says (spread 1), 170 on average. An item is number
+    g + 20·⌊(items/20)·a²⌋ with a uniform, so that a few are famous, and g one of 20 kinds: the user's own in half of
+    the choices. What is drawn twice counts once, so that small catalogues have fewer choices. Raises ColdstartError
+    where `times` leaves too few.
     """
     rng = np.random.default_rng(seed)
     users, items = round(USERS * times), round(ITEMS * times)
     if min(users, items) < KINDS:
         raise ColdstartError(f"times: expected enough for {KINDS} users and items, got {times!r}")
-    draws = (20 + rng.lognormal(np.log(146) - 0.5, 1, users)).astype(int)
+    draws = (20 + rng.lognormal(np.log(170) - 0.5, 1, users)).astype(int)
     row = np.repeat(np.arange(users, dtype=np.int32), draws)
-    own = rng.random(len(row), np.float32) < 2 / 3
+    own = rng.random(len(row), np.float32) < 0.5
     kind = np.where(own, row % KINDS, rng.integers(KINDS, size=len(row), dtype=np.int32))
-    rank = (items // KINDS * rng.random(len(row), np.float32) ** 3).astype(np.int32)
+    rank = (items // KINDS * rng.random(len(row), np.float32) ** 2).astype(np.int32)
     chosen = sparse.csr_matrix((np.ones(len(row), np.float32), (row, kind + KINDS * rank)), shape=(users, items))
     chosen.data[:] = 1
     return chosen
@@ -87,10 +88,11 @@ def _reached(owners: float, choices: float, blocks: int) -> float:
 
 @dataclass(frozen=True)
 class Unit:
-    """Processor seconds of one unit of work, and what is fixed: `start` in seconds of the wall clock.
+    """Processor seconds of one unit of work, and seconds of the wall clock that are there at any size.
 
     `read`: a choice; `sweep`: a choice in one sweep; `text`: a text through the language model; `bridge`: a text vector
-    summed; `pair`: a user and an item multiplied. All for the rank that was measured; see `of_rank`.
+    summed; `pair`: a user and an item multiplied. All for the rank that was measured; see `of_rank`. Fixed are `start`,
+    once a job, and `planning`, once a sweep: no further core makes them shorter.
     """
 
     start: float
@@ -99,33 +101,46 @@ class Unit:
     text: float
     bridge: float
     pair: float
+    planning: float = 0.0
     rank: int = 32
 
     def of_rank(self, rank: int) -> Unit:
         """Return the costs at another rank: a choice in a sweep costs rank², a pair rank operations."""
         share = rank / self.rank
-        return Unit(self.start, self.read, self.sweep * share**2, self.text, self.bridge, self.pair * share, rank)
+        return replace(self, sweep=self.sweep * share**2, pair=self.pair * share, rank=rank)
 
 
 def units(measured: pd.DataFrame, engine: str) -> Unit:
     """Return the unit costs of an engine from recorded rows (engine, step, times, units, cpu, seconds).
 
-    Of each step the largest size that was measured counts: there what is fixed weighs least. Raises ColdstartError for
-    a step that was not measured.
+    A step's processor seconds are taken for a line, fixed + unit·units, through the smallest and the largest size. A
+    step that was measured at one size has no fixed part. Raises ColdstartError for a step that was not measured.
     """
     rows = measured[measured["engine"].isin([engine, "any"])].sort_values("times")
-    last = rows.groupby("step").last()
-    if missing := {"start", "read", "sweep", "text", "bridge", "pair"} - set(last.index):
+    if missing := {"start", "read", "sweep", "text", "bridge", "pair"} - set(rows["step"]):
         raise ColdstartError(f"unit costs of {engine}: expected a measured {', '.join(sorted(missing))}")
-    each = (last["cpu"] / last["units"]).drop("start").to_dict()
-    return Unit(start=float(last.loc["start", "seconds"]), **each)
+    lines = {step: _line(part) for step, part in rows.groupby("step")}
+    start = float(rows.loc[rows["step"] == "start", "seconds"].iloc[0])
+    start += sum(lines[step][0] for step in ("read", "bridge", "pair"))
+    read, sweep, text, bridge, pair = (lines[step][1] for step in ("read", "sweep", "text", "bridge", "pair"))
+    return Unit(start, read, sweep, text, bridge, pair, planning=lines["sweep"][0])
+
+
+def _line(rows: pd.DataFrame) -> tuple[float, float]:
+    """Return the fixed seconds, 0 or more, and those of a unit, from rows in the order of size."""
+    small, large = rows.iloc[0], rows.iloc[-1]
+    if len(rows) == 1:
+        return 0.0, float(large["cpu"] / large["units"])
+    slope = (large["cpu"] - small["cpu"]) / (large["units"] - small["units"])
+    fixed = small["cpu"] - slope * small["units"]
+    return (float(fixed), float(slope)) if fixed > 0 else (0.0, float(large["cpu"] / large["units"]))
 
 
 def plan(size: Size, unit: Unit, *, cores: int, price: float, sweeps: int = 10) -> pd.DataFrame:
     """Return the steps of one full job: `bytes` they hold, core-hours, `hours` on so many `cores`, and `dollars`.
 
     `price` is dollars a core-hour. It assumes that the work is spread evenly and that the network keeps up; traffic is
-    that of `on_paper`.
+    that of `on_paper`. What is fixed counts in the hours of the whole.
     """
     unit, paper = unit.of_rank(size.rank), on_paper(size)
     work = {
@@ -138,14 +153,16 @@ def plan(size: Size, unit: Unit, *, cores: int, price: float, sweeps: int = 10) 
     rows = pd.DataFrame(work, index=["core-hours", "bytes"]).T
     rows["core-hours"] /= 3_600
     rows.loc["all"] = rows.sum()
-    return rows.assign(hours=rows["core-hours"] / cores + unit.start / 3_600, dollars=rows["core-hours"] * price)
+    rows = rows.assign(hours=rows["core-hours"] / cores, dollars=rows["core-hours"] * price)
+    rows.loc["all", "hours"] += (unit.start + sweeps * unit.planning) / 3_600
+    return rows
 
 
 def seconds(size: Size, unit: Unit, *, cores: int, sweeps: int = 10) -> float:
     """Return the wall-clock seconds of rows, sweeps, bridge and lists for 10,000 users; texts are read either way."""
     unit = unit.of_rank(size.rank)
     work = size.choices * (unit.read + sweeps * unit.sweep) + size.items * (unit.bridge + 10_000 * unit.pair)
-    return unit.start + work / cores
+    return unit.start + sweeps * unit.planning + work / cores
 
 
 def crossover(one: Unit, many: Unit, *, own: int, cores: int, sweeps: int = 10, most: float = 1e6) -> float:

@@ -10,11 +10,16 @@ from coldstart_utils.serving import spark
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory):
+def engine():
     """A session of two threads, in which a task may fail once and is tried again."""
     if missing := spark.lacking():
         pytest.skip(missing)
-    session = spark.started("local[2,2]", parts=2, memory="1g")
+    with pytest.MonkeyPatch.context() as patch:
+        # Tables of ten rows: compiling plans and code well would take longer than running them.
+        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        session = spark.started("local[2,2]", parts=2, memory="1g")
+    session.conf.set("spark.sql.codegen.wholeStage", "false")
+    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     yield session
     session.stop()
 
