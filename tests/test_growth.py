@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from coldstart_utils.book import scaling
+from coldstart_utils.book import scaling, scaling_told
 from coldstart_utils.data import scale as recorded
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.serving import growth
@@ -103,3 +103,16 @@ def test_facts_are_kept_from_results(tmp_path):
     results.write_text('{"14_past_one_machine": {"record": {"metrics": {"nan": 1.0, "bridge apart": 2e-9}}}}')
     recorded.keep_facts(results, tmp_path / "facts.tsv")
     assert recorded.facts(tmp_path / "facts.tsv") == {"nan": 1.0, "bridge apart": 2e-9}
+
+
+def test_traffic_is_held_against_paper():
+    paper = {times: growth.on_paper(growth.ML_1M.times(times)).loc["sweep of ALS", "moved"] for times in (1, 10)}
+    rows = [(scaling.MANY, 1, "sweep", 1, 1.5 * paper[1]), (scaling.MANY, 10, "sweep", 1, 1.2 * paper[10])]
+    table = scaling_told.traffic(pd.DataFrame(rows, columns=["engine", "times", "step", "units", "moved"]))
+    assert list(table.index) == ["1×", "10×"]
+    assert "1.20 to 1.50 times that on paper" in scaling_told.traffic_told(table)
+
+
+def test_what_is_missing_is_said():
+    assert scaling_told.left_out("no Java was found", recorded=True).startswith("No Java was found. What follows")
+    assert scaling_told.left_out("", recorded=False) == "`QUICK` runs the local half only. Spark is left out here."

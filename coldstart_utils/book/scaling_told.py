@@ -65,7 +65,7 @@ def strangers_told(facts: Mapping[str, float]) -> str:
     lists = facts["lists for two users"]
     return (
         "`nan` will stand in a column that somebody sorts by; `drop` leaves the row out. The list of the unknown user "
-        f"is missing without a word: {lists:.0f} list{'s' * (lists != 1)} came back for two users. A join is the remedy."
+        f"is missing without a word: {lists:.0f} list{'s' * (lists != 1)} for two users. A join is the remedy."
     )
 
 
@@ -93,7 +93,12 @@ def stars_told(table: pd.DataFrame, scorers: Mapping[str, Scorer], split: Split,
 
 
 def switched(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a `study.compare` table in the order of the figure, below the published number."""
+    """Return the rows of a `study.compare` table in the order of the figure, below the published number.
+
+    Of one user there is no interval: it shrinks to the mean.
+    """
     published = pd.DataFrame({"model": ["published: Spark ALS"], "mean": 0.044, "low": 0.044, "high": 0.044})
     order = ["ALS on stars", "Spark, stars", "popularity", "ALS on choices", "Spark, choices"]
-    return pd.concat([published, table.loc[[name for name in order if name in table.index]]])
+    rows = table.loc[[name for name in order if name in table.index]]
+    ends = {end: rows[end].where(np.isfinite(rows[end]), rows["mean"]) for end in ("low", "high")}
+    return pd.concat([published, rows.assign(**ends)])

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from small import ITEMS, NEW, USERS, ByWords, FailsOnce, shop, write
+from typer.testing import CliRunner
 
+from coldstart_utils.book import cli
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.models import content, summed
 from coldstart_utils.serving import scale, spark
@@ -198,6 +200,9 @@ def test_without_spark_or_java_a_sentence_says_what_is_missing(monkeypatch, tmp_
     monkeypatch.setattr(spark.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ColdstartError, match=r"pyspark is not installed; pip install 'coldstart-utils\[scale\]'"):
         scale.scale("ml-100k", str(tmp_path), master="local[2]", settings=SETTINGS, parts=2, tell=print)
+    outcome = CliRunner().invoke(cli.app, ["scale", "ml-100k", str(tmp_path / "out")])
+    assert outcome.exit_code == 1 and "pyspark is not installed" in outcome.output
+    assert not (tmp_path / "out").exists()
     monkeypatch.setattr(spark.importlib.util, "find_spec", lambda name: True)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     assert "no Java was found" in spark.lacking()
