@@ -207,9 +207,9 @@ def _products(watch: Watch, folder: Path, items: int) -> None:
     from coldstart_utils.serving.spark_lists import best_lists
 
     pairs = watch.session.read.parquet(str(folder / "pairs"))
-    learnt_bridge(pairs.limit(100), 10.0)  # the first time starts the workers
+    learnt_bridge(pairs.limit(100), RANK, 10.0)  # the first time starts the workers
     with watch.step("bridge", items):
-        learnt_bridge(pairs, 10.0)
+        learnt_bridge(pairs, RANK, 10.0)
     rows = [(u, row.tolist()) for u, row in enumerate(np.random.default_rng(1).standard_normal((ASKED, RANK)))]
     users = watch.session.createDataFrame(rows, "number int, factor array<float>")
     nobody = watch.session.createDataFrame([], "user int, item int")

@@ -66,6 +66,7 @@ def started(master: str = "local[2]", *, parts: int = 4, memory: str = "2g") -> 
         "spark.driver.memory": memory,
         # A task that fails is tried again, and what fails for good is told in one sentence: no trace in between.
         "spark.log.level": "OFF",
+        "spark.cleaner.referenceTracking.cleanCheckpoints": "true",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.default.parallelism": str(parts),

@@ -45,7 +45,7 @@ def summed_moments(pairs: DataFrame) -> Array:
     import pyarrow as pa
 
     def block(batches: Iterator[Any]) -> Iterator[Any]:
-        for batch in batches:
+        for batch in full(batches):
             S = moments(rows_of(batch, "vector"), rows_of(batch, "factor"))
             yield pa.RecordBatch.from_pydict({"moments": [S.tobytes()]})
 
@@ -56,16 +56,21 @@ def summed_moments(pairs: DataFrame) -> Array:
     return total.reshape(math.isqrt(total.size), -1)
 
 
+def full(batches: Iterator[Any]) -> Iterator[Any]:
+    """Return the Arrow batches that have rows: an empty partition may come as a batch of none."""
+    return (batch for batch in batches if batch.num_rows)
+
+
 def rows_of(batch: Any, column: str) -> Array:
     """Return a column of lists of one length of an Arrow batch as a matrix [rows, length]."""
     values = batch.column(column)
     return values.flatten().to_numpy(zero_copy_only=False).reshape(len(values), -1)
 
 
-def learnt_bridge(pairs: DataFrame, penalty: float) -> LinearBridge:
-    """Return the ridge from `vector` to `factor` over all rows of a table, by `summed_moments`."""
-    width = len(pairs.select("vector").first()["vector"]) if not pairs.isEmpty() else 0
-    return ridge_from(summed_moments(pairs), width, penalty)
+def learnt_bridge(pairs: DataFrame, rank: int, penalty: float) -> LinearBridge:
+    """Return the ridge from `vector` to `factor` [rank] over all rows of a table, by `summed_moments`."""
+    S = summed_moments(pairs)
+    return ridge_from(S, len(S) - 1 - rank, penalty)
 
 
 def promised(texts: DataFrame, bridge: LinearBridge) -> DataFrame:
@@ -73,7 +78,7 @@ def promised(texts: DataFrame, bridge: LinearBridge) -> DataFrame:
     import pyarrow as pa
 
     def give(batches: Iterator[Any]) -> Iterator[Any]:
-        for batch in batches:
+        for batch in full(batches):
             factors = bridge.of(rows_of(batch, "vector")).astype(np.float32)
             yield pa.RecordBatch.from_pydict({"item": batch.column("item"), "factor": list(factors)})
 

@@ -76,7 +76,8 @@ def learn(
         with summary.step("texts"):
             vectors = _kept(encoded(rows.texts, make), place("vectors"))
         with summary.step("bridge"):
-            bridge = learnt_bridge(_taught(known, vectors, choices, settings.well_known), settings.penalty)
+            taught = _taught(known, vectors, choices, settings.well_known)
+            bridge = learnt_bridge(taught, settings.rank, settings.penalty)
             saved(session, bridge, place(BRIDGE))
         with summary.step("new items"):
             cold = vectors.join(known.select("item"), "item", "left_anti")

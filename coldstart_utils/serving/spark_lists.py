@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .spark_bridge import rows_of
+from .spark_bridge import full, rows_of
 
 if TYPE_CHECKING:
     from pyspark import RDD
@@ -53,11 +53,15 @@ def best_lists(users: DataFrame, items: DataFrame, chosen: DataFrame, k: int) ->
 
 
 def _blocks(table: DataFrame, *, with_chosen: bool) -> RDD:
-    """Return a table cut into blocks. Sorted first: a task that runs again must cut it in the same places."""
+    """Return a table cut into blocks, which are kept, as each meets all of the other side.
+
+    They are sorted first: a task that runs again must cut in the same places.
+    """
     import pyarrow as pa
+    from pyspark import StorageLevel
 
     def cut(batches: Iterator[Any]) -> Iterator[Any]:
-        for batch in batches:
+        for batch in full(batches):
             numbers, factors = batch.column("number").to_numpy(), rows_of(batch, "factor").astype(float)
             block: Any = (numbers, factors)
             if with_chosen:
@@ -67,7 +71,8 @@ def _blocks(table: DataFrame, *, with_chosen: bool) -> RDD:
             yield pa.RecordBatch.from_pydict({"block": [pickle.dumps(block)]})
 
     ordered = table.repartition("number").sortWithinPartitions("number")
-    return ordered.mapInArrow(cut, "block binary").rdd.map(lambda row: pickle.loads(row["block"]))
+    blocks = ordered.mapInArrow(cut, "block binary").rdd.map(lambda row: pickle.loads(row["block"]))
+    return blocks.persist(StorageLevel.MEMORY_AND_DISK)
 
 
 def _scored(users: Users, items: tuple[Array, Array], k: int) -> Best:

@@ -42,8 +42,11 @@ def as_parquet(dataset: Dataset, folder: Path) -> Path:
 
 
 def table_in(session: SparkSession, folder: str, name: str) -> DataFrame:
-    """Return the Parquet table `name` in a folder. Raises ColdstartError if it, or a column of it, is not there."""
+    """Return the Parquet table `name` in a folder, ids as texts. Raises ColdstartError if it, or a column of it, is not
+    there.
+    """
     from pyspark.errors import AnalysisException
+    from pyspark.sql import functions as F
 
     place = f"{folder.rstrip('/')}/{name}"
     try:
@@ -52,7 +55,8 @@ def table_in(session: SparkSession, folder: str, name: str) -> DataFrame:
         raise ColdstartError(f"{place}: expected a table of Parquet files, found none") from None
     if missing := [column for column in COLUMNS[name] if column not in table.columns]:
         raise ColdstartError(f"{place}: expected a column {missing[0]!r}, found {', '.join(table.columns)}")
-    return table.select(*COLUMNS[name])
+    texts = [F.col(column).cast("string").alias(column) for column in COLUMNS[name] if column != "value"]
+    return table.select(*texts, *(["value"] if "value" in COLUMNS[name] else []))
 
 
 def sound_rows(session: SparkSession, folder: str, quarantine: str) -> Rows:
@@ -123,7 +127,7 @@ def _reason(name: str) -> Column:
     from pyspark.sql import functions as F
 
     def empty(column: str) -> Column:
-        return F.col(column).isNull() | (F.trim(F.col(column).cast("string")) == "")
+        return F.col(column).isNull() | (F.trim(F.col(column)) == "")
 
     if name == TEXTS:
         faults = {"no item": empty("item"), "no text": empty("text"), "the item stands there twice": F.col("copy") > 1}
