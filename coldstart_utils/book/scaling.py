@@ -47,7 +47,7 @@ def ratios(measured: pd.DataFrame) -> pd.DataFrame:
     """Return how many processor seconds Spark takes for one of one process: steps down, sizes across."""
     part = measured[measured["step"].isin([*STEPS])]
     cpu = part.pivot_table(index="step", columns=["engine", "times"], values="cpu")
-    found = (cpu[MANY] / cpu[ONE]).reindex([*STEPS])
+    found = (cpu[MANY] / cpu[ONE]).reindex([*STEPS])  # NaN at a size that only one of them ran
     return found.rename(index=STEPS).rename(columns="{:g}×".format)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -54,8 +55,10 @@ class Watch:
         """Return wall-clock seconds, processor seconds of the tree, and bytes that shuffles wrote."""
         import psutil
 
-        here = psutil.Process()
-        cpu = sum(sum(p.cpu_times()[:2]) for p in [here, *here.children(recursive=True)])
+        here, cpu = psutil.Process(), 0.0
+        for process in [here, *here.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                cpu += sum(process.cpu_times()[:4])  # its own, and of children that have ended
         return time.perf_counter(), cpu, self._moved()
 
     def _moved(self) -> float:
@@ -71,8 +74,9 @@ class Watch:
         here, total = psutil.Process(), 0.0
         for process in [here, *here.children(recursive=True)]:
             with contextlib.suppress(OSError):
-                text = Path(f"/proc/{process.pid}/status").read_text()
-                total += float(text.split("VmHWM:")[1].split()[0]) / 1e3
+                # One that has just ended has no such line.
+                found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
+                total += int(found[1]) / 1e3 if found else 0
         return total
 
     @contextlib.contextmanager

@@ -14,7 +14,7 @@ from .spark import faults_told
 from .spark_bridge import encoded, learnt_bridge, opened, promised, saved
 from .spark_factors import Settings, als_model
 from .spark_lists import best_lists
-from .spark_rows import new_texts, numbered, sound_rows
+from .spark_rows import kept, new_texts, numbered, sound_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -71,10 +71,10 @@ def learn(
             summary.bad, summary.users = rows.bad, users.count()
         with summary.step("factors"):
             model = als_model(choices, settings)
-            _kept(users.join(model.userFactors.toDF("number", "factor"), "number"), place(USERS))
+            kept(users.join(model.userFactors.toDF("number", "factor"), "number"), place(USERS))
             known = known.join(model.itemFactors.toDF("number", "factor"), "number").persist()
         with summary.step("texts"):
-            vectors = _kept(encoded(rows.texts, make), place("vectors"))
+            vectors = kept(encoded(rows.texts, make), place("vectors"))
         with summary.step("bridge"):
             taught = _taught(known, vectors, choices, settings.well_known)
             bridge = learnt_bridge(taught, settings.rank, settings.penalty)
@@ -83,12 +83,12 @@ def learn(
             cold = vectors.join(known.select("item"), "item", "left_anti")
             numbers = numbered(cold.select("item"), place("numbers/new"), first=known.count())
             new = _as_new(promised(cold, bridge).join(numbers, "item"))
-            items = _kept(_as_known(known).unionByName(new), place(ITEMS))
+            items = kept(_as_known(known).unionByName(new), place(ITEMS))
             summary.items, summary.new = items.count(), items.where("new").count()
         with summary.step("lists"):
             users = session.read.parquet(place(USERS))
             found = best_lists(users.select("number", "factor"), items.select("number", "factor"), choices, settings.k)
-            _kept(_with_ids(found, users, items), place(LISTS))
+            kept(_with_ids(found, users, items), place(LISTS))
         session.catalog.clearCache()
     return summary
 
@@ -111,18 +111,18 @@ def add_day(
             rows = new_texts(session, source, items.select("item"), place(QUARANTINE))
             summary.bad, summary.users = rows.bad, users.count()
         with summary.step("texts"):
-            vectors = _kept(encoded(rows.texts, make), place("vectors"))
+            vectors = kept(encoded(rows.texts, make), place("vectors"))
         with summary.step("new items"):
             numbers = numbered(vectors.select("item"), place("numbers/new"), first=items.count())
             new = _as_new(promised(vectors, bridge).join(numbers, "item"))
-            items = _kept(items.unionByName(new), place(ITEMS))
-            _kept(users, place(USERS))
+            items = kept(items.unionByName(new), place(ITEMS))
+            kept(users, place(USERS))
             saved(session, bridge, place(BRIDGE))
             summary.items, summary.new = items.count(), rows.texts.count()
         with summary.step("lists"):
             nobody = session.createDataFrame([], "user int, item int")
             found = best_lists(users.select("number", "factor"), new.select("number", "factor"), nobody, settings.k)
-            _kept(_placed(lists.unionByName(_with_ids(found, users, items)), settings.k), place(LISTS))
+            kept(_placed(lists.unionByName(_with_ids(found, users, items)), settings.k), place(LISTS))
         session.catalog.clearCache()
     return summary
 
@@ -144,12 +144,6 @@ def _by_number(choices: DataFrame, users: DataFrame, items: DataFrame) -> DataFr
         items.withColumnRenamed("number", "i"), "item"
     )
     return joined.groupBy("u", "i").sum("value").toDF("user", "item", "value")
-
-
-def _kept(table: DataFrame, place: str) -> DataFrame:
-    """Write a table as Parquet and return it as it lies there: a lost machine then costs no step that has ended."""
-    table.write.mode("overwrite").parquet(place)
-    return table.sparkSession.read.parquet(place)
 
 
 def _taught(known: DataFrame, vectors: DataFrame, choices: DataFrame, least: int) -> DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,26 +140,29 @@ def _reason(name: str) -> Column:
     return F.coalesce(*(F.when(fault, reason) for reason, fault in faults.items()))
 
 
+def kept(table: DataFrame, place: str) -> DataFrame:
+    """Write a table as Parquet and return it as it lies there: a lost machine then costs no step that has ended."""
+    table.write.mode("overwrite").parquet(place)
+    return table.sparkSession.read.schema(table.schema).parquet(place)
+
+
 def numbered(ids: DataFrame, place: str, *, first: int = 0) -> DataFrame:
     """Return the different ids of a table of one column with numbers: `first`, first + 1, …, in the order of the ids.
 
-    No machine sees all of them: each numbers a range of its own, from where those before it end. The table is kept at
-    `place` as Parquet, and read from there, so that a lost machine changes no number.
+    No machine sees all of them: each numbers a range of its own, from where those before it end. The ranges are kept at
+    `place`, so that a lost machine changes no number.
     """
     from pyspark.sql import functions as F
 
     (name,) = ids.columns
     ranges = ids.distinct().repartitionByRange(name).sortWithinPartitions(name)
     counted = F.monotonically_increasing_id()  # the partition in the upper bits, the row in the lower 33
-    raw = ranges.select(name, F.shiftright(counted, 33).alias("range"), counted.bitwiseAND(2**33 - 1).alias("row"))
-    raw.write.mode("overwrite").parquet(f"{place}.ranges")
-    raw = ids.sparkSession.read.parquet(f"{place}.ranges")
-    sizes = {row["range"]: row["count"] for row in raw.groupBy("range").count().collect()}
-    start, starts = first, []
-    for part in sorted(sizes):
-        starts.append((part, start))
-        start += sizes[part]
-    offsets = ids.sparkSession.createDataFrame(starts or [(0, first)], "range bigint, start bigint")
+    rows = kept(
+        ranges.select(name, F.shiftright(counted, 33).alias("range"), counted.bitwiseAND(2**33 - 1).alias("row")), place
+    )
+    sizes = {row["range"]: row["count"] for row in rows.groupBy("range").count().collect()}
+    parts = sorted(sizes)
+    starts = accumulate((sizes[part] for part in parts), initial=first)
+    offsets = ids.sparkSession.createDataFrame([*zip(parts, starts)], "range bigint, start bigint")
     number = (F.col("start") + F.col("row")).cast("int").alias("number")
-    raw.join(F.broadcast(offsets), "range").select(name, number).write.mode("overwrite").parquet(place)
-    return ids.sparkSession.read.parquet(place)
+    return rows.join(F.broadcast(offsets), "range").select(name, number)

@@ -18,6 +18,7 @@ def engine():
         # Tables of ten rows: compiling plans and code well would take longer than running them.
         patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         session = spark.started("local[2,2]", parts=2, memory="1g")
+    session.conf.set("spark.sql.adaptive.enabled", "false")
     session.conf.set("spark.sql.codegen.wholeStage", "false")
     session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     yield session

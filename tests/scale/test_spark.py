@@ -16,7 +16,7 @@ from coldstart_utils.models import content, summed
 from coldstart_utils.serving import scale, spark
 from coldstart_utils.serving.spark_factors import Settings
 
-SETTINGS = Settings(rank=4, sweeps=3, blocks=2, well_known=3, penalty=2.0, k=10)
+SETTINGS = Settings(rank=4, sweeps=2, blocks=2, well_known=3, penalty=2.0, k=10)
 
 
 def read(folder, name):
