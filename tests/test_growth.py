@@ -74,7 +74,7 @@ def test_unit_costs_are_a_line_through_two_sizes():
     # 5 seconds fixed and 2 for each of 10 and 100 units.
     steps = ("read", "sweep", "bridge", "pair")
     rows = [("a", times, step, 10 * times, 1.0, 5 + 20 * times) for step in steps for times in (10, 1)]
-    rows += [("any", 1, "text", 2, 1.0, 1.0), ("a", 1, "start", 1, 7.0, 3.0)]
+    rows += [("any", 1, "text", 2, 1.0, 1.0), ("a", 1, "start", 1, 9.0, 7.0)]
     measured = pd.DataFrame(rows, columns=["engine", "times", "step", "units", "seconds", "cpu"])
     unit = growth.units(measured, "a")
     assert (unit.read, unit.text) == (pytest.approx(2.0), 0.5)

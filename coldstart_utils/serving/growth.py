@@ -88,7 +88,7 @@ def _reached(owners: float, choices: float, blocks: int) -> float:
 
 @dataclass(frozen=True)
 class Unit:
-    """Processor seconds of one unit of work, and seconds of the wall clock that are there at any size.
+    """Processor seconds of one unit of work, and those that are there at any size.
 
     `read`: a choice; `sweep`: a choice in one sweep; `text`: a text through the language model; `bridge`: a text vector
     summed; `pair`: a user and an item multiplied. All for the rank that was measured; see `of_rank`. Fixed are `start`,
@@ -120,7 +120,7 @@ def units(measured: pd.DataFrame, engine: str) -> Unit:
     if missing := {"start", "read", "sweep", "text", "bridge", "pair"} - set(rows["step"]):
         raise ColdstartError(f"unit costs of {engine}: expected a measured {', '.join(sorted(missing))}")
     lines = {step: _line(part) for step, part in rows.groupby("step")}
-    start = float(rows.loc[rows["step"] == "start", "seconds"].iloc[0])
+    start = float(rows.loc[rows["step"] == "start", "cpu"].min())
     start += sum(lines[step][0] for step in ("read", "bridge", "pair"))
     read, sweep, text, bridge, pair = (lines[step][1] for step in ("read", "sweep", "text", "bridge", "pair"))
     return Unit(start, read, sweep, text, bridge, pair, planning=lines["sweep"][0])
