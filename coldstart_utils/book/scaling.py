@@ -54,10 +54,12 @@ def ratios(measured: pd.DataFrame) -> pd.DataFrame:
 def grown_told(measured: pd.DataFrame) -> str:
     """Return in a sentence what Spark's work costs beside that of one process, at the sizes that both ran."""
     found = ratios(measured)
-    first, last = found.iloc[:, 0], found.ffill(axis=1).iloc[:, -1]
-    parts = [f"{name} {low:,.1f} at 1× and {high:,.1f} at the largest size that both ran"
-             for name, low, high in zip(found.index, first, last)]  # fmt: skip
-    return "Processor seconds of Spark for one of one process: " + "; ".join(parts) + "."
+    last = found.ffill(axis=1).iloc[:, -1]
+    low, high = (_short(x) for x in (found.min(axis=None), found.max(axis=None)))
+    return (
+        f"For one processor second of one process Spark takes {low} to {high}; of each step at the largest size that "
+        f"both ran, {_short(last.min())} to {_short(last.max())}."
+    )
 
 
 def wall(unit: Unit, cores: int, times: Iterable[float]) -> list[float]:

@@ -119,7 +119,7 @@ def units(measured: pd.DataFrame, engine: str) -> Unit:
     rows = measured[measured["engine"].isin([engine, "any"])].sort_values("times")
     if missing := {"start", "read", "sweep", "text", "bridge", "pair"} - set(rows["step"]):
         raise ColdstartError(f"unit costs of {engine}: expected a measured {', '.join(sorted(missing))}")
-    lines = {step: _line(part) for step, part in rows.groupby("step")}
+    lines = {step: _line(part) for step, part in rows.groupby("step") if step != "start"}
     start = float(rows.loc[rows["step"] == "start", "cpu"].min())
     start += sum(lines[step][0] for step in ("read", "bridge", "pair"))
     read, sweep, text, bridge, pair = (lines[step][1] for step in ("read", "sweep", "text", "bridge", "pair"))
