@@ -23,9 +23,10 @@ def traffic(measured: pd.DataFrame) -> pd.DataFrame:
 
 def traffic_told(table: pd.DataFrame) -> str:
     """Return in a sentence how far the arithmetic was off."""
-    off = table["measured"] / table["on paper"]
+    off = (table["measured"] / table["on paper"]).round(2)
+    far = " to ".join(f"{x:.2f}" for x in sorted({off.min(), off.max()}))
     return (
-        f"Measured traffic is {off.min():.2f} to {off.max():.2f} times that on paper, which knows neither the numbers "
+        f"Measured traffic is {far} times that on paper, which knows neither the numbers "
         "that travel with factors nor compression, and takes all users to be equally busy."
     )
 
