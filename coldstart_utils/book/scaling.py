@@ -107,9 +107,8 @@ def crossing_told(one: Unit, many: Unit, clusters: Sequence[int]) -> str:
     never = [f"{cores}" for cores, at in found.items() if np.isinf(at)]
     parts = [f"{cores} cores from {float(f'{at:.2g}'):,g} times MovieLens-1M on" for cores, at in found.items()
              if np.isfinite(at)]  # fmt: skip
-    text = (
-        f"Whatever the size, Spark takes {many.start:.0f} s to start and to plan, and {many.planning:.1f} s a sweep. "
-    )
+    again = f", and {many.planning:.1f} s a sweep" if many.planning >= 0.05 else ""
+    text = f"Whatever the size, Spark takes {many.start:.0f} s to start and to plan{again}. "
     text += "It overtakes one process on one core with "
     text += ", ".join(parts) if parts else "no number of cores tried"
     return text + (f"; with {' or '.join(never)} cores it never does." if never else ".")
