@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from ..palette import BLUE, COLOURS, FAINT, GREEN, GREY, INK, ORANGE, figure
 from ..serving.growth import ML_1M, Size, Unit, crossover, plan, seconds
 from .plotting import label_ends
-from .realtime import rounded
 
 ONE, MANY = "one process", "Spark"
 STEPS = {
@@ -126,18 +125,23 @@ def paper_table(paper: pd.DataFrame) -> pd.DataFrame:
     """Return `growth.on_paper` in words."""
     return pd.DataFrame(
         {
-            "lies in memory": paper["bytes"].map(in_words),
-            "moves between machines": paper["moved"].map(in_words),
+            "lies in memory": paper["bytes"].map(_or_none),
+            "moves between machines": paper["moved"].map(_or_none),
             "operations": paper["operations"].map(lambda x: f"{x:.1e}" if x else "–"),
         }
     )
+
+
+def _or_none(size: float) -> str:
+    return in_words(size) if size else "–"
 
 
 def plan_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a `growth.plan` in words."""
     size = rows["bytes"].map(in_words)
     size["all"] = ""  # what lies and what moves do not add up
-    return rounded(rows[["core-hours", "hours", "dollars"]]).assign(**{"bytes that lie or move": size})
+    numbers = rows[["core-hours", "hours", "dollars"]].map(lambda x: _short(x) if x >= 0.001 else "< 0.001")
+    return numbers.assign(**{"bytes that lie or move": size})
 
 
 def planned(size: Size, unit: Unit, *, machines: int, price: float, sweeps: int = 10) -> Figure:
@@ -155,7 +159,11 @@ def planned(size: Size, unit: Unit, *, machines: int, price: float, sweeps: int 
     ax.set_yticks(range(len(steps)), steps.index)
     ax.set_ylim(len(steps) - 0.4, -0.6)
     high = max(steps["core-hours"].max(), 1e-2)
-    ax.set(xscale="log", xlim=(1e-4, high * 60), xlabel="core-hours (log scale)")
+    ax.set(xscale="log", xlabel="core-hours (log scale)")
+    powers = [10.0**n for n in range(-4, 10) if 10.0**n < high * 60]
+    ax.set_xticks(powers, [f"{power:,.0f}" if power >= 1 else f"{power:g}" for power in powers])
+    ax.minorticks_off()
+    ax.set_xlim(1e-4, high * 60)
     ax.set_title(
         f"{_short(total['hours'])} hours on {machines:,} machines of {CORES} cores, ${_short(total['dollars'])}"
     )

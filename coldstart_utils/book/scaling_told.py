@@ -50,8 +50,8 @@ def job_told(facts: Mapping[str, float]) -> str:
     """Return in a sentence how far the job is from this machine, and what new items got."""
     return (
         f"The bridge of the job and that of this machine differ by {facts['bridge apart']:.0e} at most, scores of "
-        f"lists by {facts['lists apart']:.0e}. New items, which nobody has chosen, hold "
-        f"{100 * facts['share of places with new items']:.1f} % of all places."
+        f"lists by {facts['lists apart']:.0e}. New items, {100 * facts['share of items that are new']:.0f} % of all, "
+        f"hold {100 * facts['share of places with new items']:.1f} % of the places: chapter 06 keeps some for them."
     )
 
 

@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..ground import ColdstartError
+from ..ground import ColdstartError, cache_dir
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 NEEDED = ("pyspark", "pyarrow")
 OLDEST_JAVA = 17
+LOG = "spark.log"  # in the cache folder: what Java writes
 ROWS = 4_096  # of a block: what one product or one text model is given at a time
 
 
@@ -54,7 +55,8 @@ def started(master: str = "local[2]", *, parts: int = 4, memory: str = "2g") -> 
     """Return a session at `master`: 'local[2]' is two threads of this machine, else the address of a cluster.
 
     Data moves in `parts` partitions a shuffle; `memory` is that of the driver, which does all the work where the master
-    is local. Nothing listens but on the loopback address then. Raises ColdstartError without Spark or Java, and for a
+    is local. Nothing listens but on the loopback address then. What Java
+    remarks goes to spark.log in the cache folder. Raises ColdstartError without Spark or Java, and for a
     master that cannot be reached.
     """
     if missing := lacking():
@@ -79,8 +81,22 @@ def started(master: str = "local[2]", *, parts: int = 4, memory: str = "2g") -> 
     # It tells of pandas 3 at every step; what this package uses of pandas in Spark is tested.
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
     builder = SparkSession.builder.master(master).appName("coldstart")
-    with faults_told():
+    with faults_told(), stderr_into(cache_dir() / LOG):
         return builder.config(map=settings).getOrCreate()
+
+
+@contextlib.contextmanager
+def stderr_into(path: Path) -> Iterator[None]:
+    """Send what processes that start meanwhile write as errors into a file: Java tells there what nobody asked."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own = os.dup(2)
+    with path.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(own, 2)
+        os.close(own)
 
 
 @contextlib.contextmanager
