@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -220,6 +222,14 @@ def test_a_catalogue_is_written_as_tables_first(ml100k, tmp_path):
     assert scale.as_tables("s3a://shop/day", "s3a://shop/out") == "s3a://shop/day"
     with pytest.raises(ColdstartError, match="written to a folder of it first"):
         scale.as_tables("ml-100k", "hdfs://out")
+
+
+def test_what_a_started_process_remarks_goes_to_a_file(tmp_path, capfd):
+    with spark.stderr_into(tmp_path / "folder" / "log"):
+        subprocess.run([sys.executable, "-c", "import sys; sys.stderr.write('remark')"], check=True)
+    subprocess.run([sys.executable, "-c", "import sys; sys.stderr.write('fault')"], check=True)
+    assert (tmp_path / "folder" / "log").read_text() == "remark"
+    assert capfd.readouterr().err == "fault"
 
 
 def test_causes_are_found_in_traces():
