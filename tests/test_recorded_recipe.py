@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from coldstart_utils.book import recipe_tales
+from coldstart_utils.book import recipe_tales, world_tales
+from coldstart_utils.book import worlds as opened
 from coldstart_utils.catalogue.atomic import read_atomic
 from coldstart_utils.catalogue.splits import hide_items
-from coldstart_utils.data import new_users, rivals
-from coldstart_utils.measure import study
+from coldstart_utils.data import new_users, recipe_parts, rivals
+from coldstart_utils.measure import people, study
+from coldstart_utils.models.likeness import Likeness
 
 KINDS = ("red", "green", "blue")
 
@@ -39,6 +41,28 @@ def small(write_atomic):
 # --- Programs ---------------------------------------------------------------------------------------------------------
 
 
+def test_the_variants_keep_what_they_do_not_change(small):
+    dataset = read_atomic(small)
+    split = study.item_folds(dataset.matrix())[0].outer
+    blocks = {"text vector": Reader().encode(dataset.items["title"].tolist())}
+    setting = recipe_parts.transfer(split.train, blocks).setting
+    parts = recipe_parts.Parts(split, Likeness(blocks, split.warm_items), setting)
+    same = parts.carried(parts.bridge(setting.spread, setting.reg), parts.ease)
+    users, items = np.arange(60), np.sort(split.candidates)
+    expected = recipe_parts.transfer(split.train, blocks)(users, items)
+    np.testing.assert_allclose(same, expected, atol=1e-3)
+
+
+def test_every_variant_is_measured_on_every_fold(small, monkeypatch):
+    folds = study.item_folds(read_atomic(small).matrix())
+    monkeypatch.setattr(study, "item_folds", lambda X: folds[:2])
+    rows = recipe_parts.measured("small", read_atomic(small), Reader())
+    assert rows.groupby("model").size().eq(2).all() and rows["ndcg"].between(0, 1).all()
+    assert {recipe_parts.CHOSEN, "price as a block", "low rank", "ALS in the place of EASE"} <= set(rows["model"])
+    told = recipe_tales.told_parts(rows, recipe_parts.CHOSEN)
+    assert told.count("\n- ") + 1 == rows["model"].nunique() - 1
+
+
 def test_new_users_are_measured_at_every_number_of_choices(small):
     rows = new_users.measured(read_atomic(small), Reader())
     assert {0, 1} <= set(rows["k"]) and rows.groupby(["k", "model"]).size().eq(5).all()
@@ -57,13 +81,33 @@ def test_users_without_a_known_choice_are_told_apart():
     assert known.tolist()[0] == 0.2 and np.isnan(known.tolist()[1]), "item 4 was all that user 4 chose"
 
 
+# --- Groups -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_group_that_speaks_for_a_topic_tells_no_other_topic_itself():
+    X = sparse.csr_matrix(np.array([[2.0, 5, 1], [1, 0, 0]]))
+    topics = sparse.csr_matrix(np.array([[1.0, 0], [0, 1], [1, 0]]))
+    known = sparse.csr_matrix(np.array([[1.0, 0], [0, 1]]))
+    assert people.group_of_topic(X, topics, known).toarray().tolist() == [[1, 0, 0], [0, 0, 0]]
+
+
+def test_topics_of_a_newcomer_by_topic_group_and_name(small, write_atomic):
+    found = opened.grouped(small, Reader(), opened.How(folds=2, trials=1))
+    assert set(found["model"]) == {"everybody's list", "one topic", "one group", "a new group's name"}
+    assert found["value"].between(0, 1).all() and "Recall@5" in world_tales.told_groups(found.assign(world="small"))
+    bare = write_atomic("bare", inter="user_id:token|item_id:token\nu|1\n", item="item_id:token|title:token_seq\n1|a\n")
+    assert opened.grouped(bare, Reader()).empty
+
+
 # --- Tables -----------------------------------------------------------------------------------------------------------
 
 
 def test_the_recorded_tables_are_whole():
-    against, at_first = rivals.read(), new_users.read()
-    for table, by in ((against, ["world", "model"]), (at_first, ["world", "k", "model"])):
+    against, at_first, tried = rivals.read(), new_users.read(), recipe_parts.read()
+    for table, by in ((against, ["world", "model"]), (at_first, ["world", "k", "model"]), (tried, ["world", "model"])):
         assert len(table) and table.groupby(by).size().eq(5).all() and not table["ndcg"].isna().any()
-    assert against.groupby("world")["model"].agg(set).map(set(rivals.METHODS).__eq__).all()
+    whole = against[~against["world"].str.contains(" items")]
+    assert whole.groupby("world")["model"].agg(set).map(set(rivals.METHODS).__eq__).all()
     assert "behind" in recipe_tales.told_tail(against, rivals.RECIPE)
+    assert "nothing for fame" in recipe_tales.told_tail_parts(tried)
     assert "citeulike" in recipe_tales.told_known(against, rivals.RECIPE)

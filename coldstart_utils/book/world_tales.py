@@ -157,6 +157,19 @@ def told_people(rows: pd.DataFrame, what: str) -> str:
     )
 
 
+def told_groups(rows: pd.DataFrame) -> str:
+    """Return what one group tells of a newcomer's other topics, and what a name alone does, against one topic."""
+    table = compared(rows, "recall topics", "one topic")
+    mean, answer = table["mean"], table["answer"]
+    parts = "; ".join(
+        f"{model} {mean[model]:.3f}, {told_of}" for model, told_of in marked(table).items() if model != "one topic"
+    )
+    return (
+        f"**Does a group tell more than its topic?** {answer['one group']}. Recall@5 of other topics from one topic: "
+        f"{mean['one topic']:.3f}; {parts}."
+    )
+
+
 def told_crossing(table: pd.DataFrame, rows: pd.DataFrame) -> str:
     """Return how the bridge learnt elsewhere does against untrained text, and what one learnt here is better."""
     films = int(rows[rows["metric"] == "films"]["value"].iloc[0])

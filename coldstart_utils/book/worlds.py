@@ -28,6 +28,7 @@ from ..models.exploration import Explorer, audiences
 from ..models.transfer import Neighbours, Transfer
 
 CUSTOMERS = (2, 5, 10, 20)
+TOPICS = 5  # in a list; there are about thirty
 Place = str | Path
 
 
@@ -177,6 +178,25 @@ def befriended(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFr
     return pd.concat([claims.rows_of_folds(rows, "recall").assign(metric=name) for name, rows in parts.items()])
 
 
+def grouped(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame:
+    """Return the recall of other topics, five a list, for newcomers of whom one topic is known, or a group about it.
+
+    Topics are the categories of the groups that somebody chose; nothing where items have none or users only one.
+    """
+    dataset = open_world(place)
+    if "genres" not in dataset.items or "title" not in dataset.items:
+        return NOTHING
+    topics = token_features(dataset, ["genres"])
+    X = strengths(Path(place), dataset, "events") if Path(place).is_dir() else dataset.matrix()
+    T = sparse.csr_matrix((X @ topics).astype(bool).astype(float))
+    if (np.diff(T.indptr) > 1).sum() < 10:
+        return NOTHING
+    K = content_kernel([encoder.encode(item_texts(dataset, ["title"]))])
+    asked = study.user_folds(T, 5, k=1, seed=how.seed, least=2)[: how.folds]
+    found = study.run(people.group_methods(X, topics, K), asked, trials=how.trials, metric="recall", k=TOPICS)
+    return claims.rows_of_folds(found, "recall").assign(metric="recall topics")
+
+
 def crossed(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame:
     """Return how new items are ranked by a bridge learnt on MovieLens-1M, without the films that both have.
 
@@ -229,6 +249,7 @@ LOOKS: dict[str, Callable[..., pd.DataFrame]] = {
     "shop": shopped,
     "news": explored,
     "people": befriended,
+    "groups": grouped,
     "crossing": crossed,
     "hindsight": looked_back,
 }
@@ -239,6 +260,7 @@ ASKED: dict[str, Sequence[str] | None] = {
     "shop": ("online-retail",),
     "news": ("mind-2000", "ml-100k"),
     "people": ("lastfm-2k",),
+    "groups": ("nashville-meetup",),
     "crossing": ("ml-100k",),
     "hindsight": tuple(HINDSIGHT),
 }

@@ -12,6 +12,7 @@ from scipy import sparse
 from ..catalogue.matrices import feedback
 from ..catalogue.splits import Split
 from ..ground import ColdstartError
+from ..models.content import left_out
 from ..models.k_shot import by_ratings
 from ..models.scores import mixture
 from . import study
@@ -121,6 +122,49 @@ def first_choice(values: sparse.csr_matrix) -> sparse.csr_matrix:
     rows = np.flatnonzero(np.diff(values.indptr))
     best = np.asarray(values[rows].argmax(axis=1)).ravel()
     return sparse.csr_matrix((np.ones(len(rows)), (rows, best)), shape=values.shape)
+
+
+def group_of_topic(X: sparse.csr_matrix, topics: sparse.csr_matrix, known: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return users × groups with a 1 for the group that each user chose most among those with a topic in `known`.
+
+    X [users, groups] counts choices, `topics` [groups, topics] says what a group is about, `known` [users, topics] what
+    a user has revealed: the group tells that topic and, by itself, no other.
+    """
+    allowed = sparse.csr_matrix(X.multiply((known @ topics.T).astype(bool)))
+    allowed.eliminate_zeros()
+    return first_choice(allowed)
+
+
+def group_methods(X: sparse.csr_matrix, topics: sparse.csr_matrix, K: Array) -> dict[str, study.Method]:
+    """Return the methods that rank topics for a newcomer who reveals one topic, or a group about it, by name.
+
+    X and `topics` as in `group_of_topic`; K [groups, groups] says how alike the names of groups are. 'one group' takes
+    the topics of those who went there, drawn to everybody's by `pull` people; 'a new group's name' what the bridge from
+    the names of all other groups says of it, as if nobody had been there yet.
+    """
+    went = sparse.csr_matrix(X.astype(bool).astype(float))
+
+    def shares(split: Split, pull: float) -> Array:
+        old = sparse.diags_array((np.diff(split.train.indptr) > 0).astype(float))
+        met, usual = (went.T @ old @ split.train).toarray(), np.asarray(split.train.mean(axis=0)).ravel()
+        return (met + pull * usual) / (np.asarray(old.diagonal() @ went).ravel() + pull)[:, None]
+
+    def one_group(split: Split, pull: float) -> Scorer:
+        S, own = shares(split, pull), group_of_topic(X, topics, split.support)
+        return lambda users, items: np.asarray(own[users] @ S[:, items])
+
+    def by_name(split: Split, reg: float) -> Scorer:
+        S, n = shares(split, 1.0), X.shape[1]
+        S = S - left_out(K, S, np.arange(n), reg)
+        own = group_of_topic(X, topics, split.support)
+        return lambda users, items: np.asarray(own[users] @ S[:, items])
+
+    return {
+        "everybody's list": study.Arm(everybody),
+        "one topic": study.Arm(partial(by_ratings, k=1), {"reg": 30.0, "alpha": 10.0}),
+        "one group": study.Arm(one_group, {"pull": 10.0}),
+        "a new group's name": study.Arm(by_name, {"reg": 10.0}),
+    }
 
 
 def most_given(topics: pd.DataFrame, n: int) -> pd.Series:
