@@ -36,8 +36,10 @@ RESERVED = {
     "fastapi": "serving",
     "papermill": "book.run",
     "sphinx": "book.site",
+    "pyspark": "serving.spark",  # and the rooms that are called after it
+    "pyarrow": "serving.spark",
 }
-LAZY = {"torch", "transformers", "papermill", "sphinx"}
+LAZY = {"torch", "transformers", "papermill", "sphinx", "pyspark"}  # pandas imports pyarrow where it finds it
 LONGEST_ROOM, LONGEST_FUNCTION = 350, 42
 
 
@@ -96,7 +98,7 @@ def allowed(importer, imported):
 
 
 def belongs(library, room):
-    return room == RESERVED[library] or wing(room) == RESERVED[library]
+    return RESERVED[library] in (room, wing(room)) or room.startswith(f"{RESERVED[library]}_")
 
 
 @rooms
@@ -143,6 +145,8 @@ def test_the_rules_would_notice_a_breach():
     assert not allowed("whatif.page", "book.run") and not allowed("models.als", "measure.metrics")
     assert allowed("language.context", "language.encoders") and allowed("book.cli", "whatif.page")
     assert belongs("torch", "language.towers") and belongs("papermill", "book.run")
+    assert belongs("pyspark", "serving.spark") and belongs("pyspark", "serving.spark_lists")
+    assert not belongs("pyspark", "serving.service")
     assert not belongs("torch", "models.als") and not belongs("papermill", "book.cli")
 
 
