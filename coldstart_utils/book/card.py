@@ -44,7 +44,7 @@ def _mean(table: pd.DataFrame, model: str, column: str = "mean", **where: str) -
     return float(rows[column].iloc[0])
 
 
-def candidates(table: pd.DataFrame) -> str:
+def _candidates(table: pd.DataFrame) -> str:
     """Return what ranking among a sample adds to an NDCG, and to the lead of text."""
     lead = {how: _mean(table, "text", how) - _mean(table, "random", how) for how in ("all", "sampled")}
     gain = _mean(table, "text", "sampled") - _mean(table, "text", "all")
@@ -54,86 +54,86 @@ def candidates(table: pd.DataFrame) -> str:
     )
 
 
-def ties(table: pd.DataFrame) -> str:
+def _ties(table: pd.DataFrame) -> str:
     """Return what scores that say nothing gain by a rule for ties."""
     gain = _mean(table, "a constant", mode="rating") - _mean(table, "chance", mode="rating")
     return f"{signed(gain)} precision@5 for a constant, compared with chance, where labels and scores tie alike"
 
 
-def negatives(table: pd.DataFrame) -> str:
+def _negatives(table: pd.DataFrame) -> str:
     """Return how far a model that predicts ratings falls behind when what nobody rated is ranked too."""
     gap = _mean(table, "EASE") - _mean(table, "explicit ALS, by rating")
     return f"{signed(gap)} NDCG@10 between models of choices and of ratings, once unrated items are candidates"
 
 
-def times(table: pd.DataFrame) -> str:
+def _times(table: pd.DataFrame) -> str:
     """Return how the lead of a Transformer over EASE depends on when it is asked."""
     now, later = (_mean(table, "Transformer, ids", "difference", kind=kind) for kind in ("in a sitting\n", "after"))
     return f"{signed(now - later)} NDCG@20: a Transformer's lead over EASE is {signed(now)} within a sitting, " \
            f"{signed(later)} after a pause"  # fmt: skip
 
 
-def tuning(table: pd.DataFrame) -> str:
+def _tuning(table: pd.DataFrame) -> str:
     """Return what tuning a penalty changes of a layer's lead over the same layer untrained."""
     fixed, tuned = (_mean(table, name, "difference") for name in ("product, penalty 10", "product"))
     return f"{signed(tuned - fixed)} NDCG@20: the same layer lies {signed(fixed)} from its untrained self with a " \
            f"penalty of 10, {signed(tuned)} with a tuned one"  # fmt: skip
 
 
-def units(table: pd.DataFrame) -> str:
+def _units(table: pd.DataFrame) -> str:
     """Return how much wider an interval is over folds than over users."""
     width = (table["high"] - table["low"]).set_axis(table["unit"])
     return f"an interval {width['folds'] / width['users']:.1f} times as wide over new items as over users"
 
 
-def hindsight(table: pd.DataFrame) -> str:
+def _hindsight(table: pd.DataFrame) -> str:
     """Return what awards, given after release, add to facts known before."""
     gain = _mean(table, "+ graph with awards (hindsight)") - _mean(table, "+ graph and number of facts")
     return f"{signed(gain)} NDCG@20 from awards, which are given after a film has found its audience"
 
 
-def seeds(table: pd.DataFrame) -> str:
+def _seeds(table: pd.DataFrame) -> str:
     """Return how far the folds of one method lie apart."""
     rows = table[(table["world"] == "ml-100k") & (table["model"] == "recipe")]["ndcg"]
     return f"{signed(rows.max() - rows.min())} NDCG@20 between the luckiest and unluckiest of five splits, one method"
 
 
-def rivals(table: pd.DataFrame) -> str:
+def _rivals(table: pd.DataFrame) -> str:
     """Return how far apart the weakest and the strongest tuned rival lie."""
     means = table[(table["world"] == "ml-100k") & (table["model"] != "recipe")].groupby("model")["ndcg"].mean()
     return f"{signed(means.max() - means.min())} NDCG@20 between the weakest and the strongest of five tuned rivals"
 
 
-def code(table: pd.DataFrame) -> str:
+def _code(table: pd.DataFrame) -> str:
     """Return what links to wrong rows cost."""
     return f"{signed(_mean(table, 'graph mended', 'difference'))} NDCG@20 from mending the links of a shipped graph"
 
 
 QUESTIONS = (
     Question("candidates", "Which items are ranked: all, or a sample?", "all new items, for every user",
-             "15_rivals", "15_candidates", candidates),
-    Question("ties", "Who wins a tie?", "candidates are shuffled before ranking", "15_rivals", "15_tasks", ties),
+             "15_rivals", "15_candidates", _candidates),
+    Question("ties", "Who wins a tie?", "candidates are shuffled before ranking", "15_rivals", "15_tasks", _ties),
     Question("negatives", "What counts as a no: a low rating, or whatever was not chosen?",
              "whatever was not chosen; liking within the chosen is asked apart (AUC)",
-             "15_rivals", "15_warm", negatives),
+             "15_rivals", "15_warm", _negatives),
     Question("time", "Does the test come after the training, and how long after?",
              "new items at random; chapters 02, 09 and 13 ask again in order of time",
-             "09_sequences", "09_order", times),
+             "09_sequences", "09_order", _times),
     Question("tuning budget", "Had every method as many trials, on data that are not the test?",
-             "as many trials for each, on nested splits", "01_context_vectors", "01_joins", tuning),
+             "as many trials for each, on nested splits", "01_context_vectors", "01_joins", _tuning),
     Question("unit of the interval", "Whose luck does the interval carry?",
              "folds for new items (Nadeau & Bengio), users for people, Holm over claims",
-             "00_cold_start", "00_interval", units),
+             "00_cold_start", "00_interval", _units),
     Question("hindsight", "Could each feature be known before the first choice?",
              "awards, tags and counts are labelled and stay out of headlines",
-             "05_raising_recall", "05_knowledge", hindsight),
+             "05_raising_recall", "05_knowledge", _hindsight),
     Question("seeds", "How many splits, and what is the spread?", "five disjoint folds, each item new once",
-             "12_other_worlds", "rivals.tsv", seeds),
+             "12_other_worlds", "rivals.tsv", _seeds),
     Question("rivals", "Is the best simple rival in the table, with the same data?",
              "neighbours, ridge and an oracle of popularity; chapter 15 adds what papers compare with",
-             "12_other_worlds", "rivals.tsv", rivals),
+             "12_other_worlds", "rivals.tsv", _rivals),
     Question("code", "Was a row looked at, and can the number be made again?",
-             "one command makes every number; loaders say what they mend", "00_cold_start", "00_graph_mended", code),
+             "one command makes every number; loaders say what they mend", "00_cold_start", "00_graph_mended", _code),
 )  # fmt: skip
 
 

@@ -113,7 +113,7 @@ def by_posterior(
     return effect[tasks.items] + np.einsum("nd,nqd->nq", taste_of, V[tasks.items])
 
 
-def methods(contents: Iterable[str], spread: float) -> dict[str, TaskMethod]:
+def contenders(contents: Iterable[str], spread: float) -> dict[str, TaskMethod]:
     """Return the methods by name, from chance to a posterior with each of the `contents`.
 
     `spread` is the variance of a label: the search for noise starts there.
@@ -165,7 +165,7 @@ def run_modes(
     """
     rows = []
     for mode, labels in {"rating": R, "click": as_clicks(R)}.items():
-        of_mode = methods(features, float(labels.data.var()) or 1.0)
+        of_mode = contenders(features, float(labels.data.var()) or 1.0)
         for seed in seeds:
             for one in islice(everybody(labels, seed), rounds):
                 found = run_round(one, of_mode, features, first, clicks=mode == "click", trials=trials)
