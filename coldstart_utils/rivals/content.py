@@ -60,17 +60,17 @@ def in_batch_loss(scores: Tensor, chosen: Tensor) -> Tensor:
 
 
 def two_towers(
-    features: Features, split: Split, *, rate: float, decay: float, temperature: float, seed: int = 0
+    features: Features, split: Split, *, rate: float, blank: float, temperature: float, seed: int = 0
 ) -> Iterator[Epoch]:
     """Yield two towers: a network reads the features of an item, a user has a vector, both of unit length.
 
     The loss is `in_batch_loss` of cosine / `temperature` (Yi et al. 2019, without their correction for fame).
     """
-    return _contrastive(features, split, rate=rate, decay=decay, temperature=temperature, seed=seed)
+    return _contrastive(features, split, rate=rate, blank=blank, temperature=temperature, seed=seed)
 
 
 def clcrec(
-    features: Features, split: Split, *, rate: float, decay: float, temperature: float, share: float, seed: int = 0
+    features: Features, split: Split, *, rate: float, blank: float, temperature: float, share: float, seed: int = 0
 ) -> Iterator[Epoch]:
     """Yield CLCRec (Wei et al. 2021): what the features say of an item agrees with a vector of its own.
 
@@ -78,11 +78,11 @@ def clcrec(
     L_content is `in_batch_loss` of z_i against v_i, L_choices that of users against v_i and z_i, half each (the paper
     replaces v_i by z_i at random). A new item is its z_i.
     """
-    return _contrastive(features, split, rate=rate, decay=decay, temperature=temperature, seed=seed, share=share)
+    return _contrastive(features, split, rate=rate, blank=blank, temperature=temperature, seed=seed, share=share)
 
 
 def _contrastive(
-    features: Features, split: Split, *, rate: float, decay: float, temperature: float, seed: int, share: float = 0.0
+    features: Features, split: Split, *, rate: float, blank: float, temperature: float, seed: int, share: float = 0.0
 ) -> Iterator[Epoch]:
     import torch
     from torch.nn import functional
@@ -90,7 +90,7 @@ def _contrastive(
     seeded(seed)
     F, X = torch.from_numpy(features.inputs), sparse.csc_matrix(split.train)
     unit: Callable[..., Tensor] = functional.normalize
-    reading, users = tower(F.shape[1]), embeddings(X.shape[0])
+    reading, users = tower(F.shape[1], blank), embeddings(X.shape[0])
     own = embeddings(F.shape[0]) if share else None
 
     def loss(batch: Array) -> Tensor:
@@ -104,5 +104,5 @@ def _contrastive(
         return share * in_batch_loss(z @ v.T / temperature, itself) + (1 - share) * by_choices
 
     parameters = [users, *reading.parameters(), *([] if own is None else [own])]
-    for value in steps(parameters, loss, split.warm_items, rate=rate, decay=decay, seed=seed):
+    for value in steps(parameters, loss, split.warm_items, rate=rate, seed=seed):
         yield Epoch(unit_rows(array(users)), unit_rows(read(reading, F)), value)

@@ -34,7 +34,7 @@ def als_factors(split: Split) -> tuple[Array, Array]:
 
 
 def dropoutnet(
-    features: Features, split: Split, *, rate: float, decay: float, dropped: float = 0.5, seed: int = 0
+    features: Features, split: Split, *, rate: float, blank: float, dropped: float, seed: int = 0
 ) -> Iterator[Epoch]:
     """Yield DropoutNet (Volkovs, Yu & Poutanen 2017): a network that is used to missing preferences.
 
@@ -50,7 +50,7 @@ def dropoutnet(
     seeded(seed)
     U, V = (torch.from_numpy(part) for part in als_factors(split))
     F, size = torch.from_numpy(features.inputs), float(np.sqrt(np.square(als_factors(split)[1]).mean()))
-    for_users, for_items = tower(U.shape[1]), tower(V.shape[1] + F.shape[1])
+    for_users, for_items = tower(U.shape[1]), tower(V.shape[1] + F.shape[1], blank)
     scale = ((U.T @ U) * (V.T @ V)).sum() / (len(U) * max(len(split.warm_items), 1))
 
     def loss(batch: Array) -> Tensor:
@@ -60,7 +60,7 @@ def dropoutnet(
         return (missed**2).mean() / scale
 
     parameters = [*for_users.parameters(), *for_items.parameters()]
-    for value in steps(parameters, loss, split.warm_items, rate=rate, decay=decay, seed=seed):
+    for value in steps(parameters, loss, split.warm_items, rate=rate, seed=seed):
         yield Epoch(read(for_users, U / size), read(for_items, torch.cat([V / size, F], dim=1)), value)
 
 
@@ -91,7 +91,7 @@ def identity_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def aldi(
-    features: Features, split: Split, *, rate: float, decay: float, weight: float, seed: int = 0
+    features: Features, split: Split, *, rate: float, blank: float, weight: float, seed: int = 0
 ) -> Iterator[Epoch]:
     """Yield ALDI (Huang et al. 2023): a student of content whose scores are distributed as those of a teacher.
 
@@ -105,7 +105,7 @@ def aldi(
     U, V = (torch.from_numpy(part) for part in als_factors(split))
     F, X = torch.from_numpy(features.inputs), sparse.csc_matrix(split.train)
     size = float(np.sqrt(np.square(als_factors(split)[1]).mean()))
-    for_users, for_items = tower(U.shape[1]), tower(F.shape[1])
+    for_users, for_items = tower(U.shape[1]), tower(F.shape[1], blank)
 
     def loss(batch: Array) -> Tensor:
         pairs = pairs_of(chosen_by(X, batch))
@@ -117,5 +117,5 @@ def aldi(
         return bpr_loss(student[who, better], student[who, worse]) + weight * taught
 
     parameters = [*for_users.parameters(), *for_items.parameters()]
-    for value in steps(parameters, loss, split.warm_items, rate=rate, decay=decay, seed=seed):
+    for value in steps(parameters, loss, split.warm_items, rate=rate, seed=seed):
         yield Epoch(read(for_users, U / size), read(for_items, F), value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from scipy import sparse
@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Array = np.ndarray
-RANK, HIDDEN, ITEMS_A_STEP = 64, 128, 256
+RANK, HIDDEN, A_STEP = 64, 128, 256
+
+
+class Learnt(Protocol):
+    """What a model is after one more pass: its `loss`, the mean over the steps, and its `scorer`."""
+
+    @property
+    def loss(self) -> float:
+        """Return the mean loss of the pass."""
+
+    @property
+    def scorer(self) -> Scorer:
+        """Return the scorer (users, items) → [users, items]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +54,11 @@ class Epoch:
 class Rival:
     """A model that learns in epochs, as a method of a study.
 
-    `learn(split, **knobs)` yields an `Epoch` after each pass, without end. `ranges` names its knobs and between which
+    `learn(split, **knobs)` yields what it is after each pass, without end. `ranges` names its knobs and between which
     numbers above 0 they are looked for. `most` epochs are allowed; how many are best is chosen with the knobs.
     """
 
-    learn: Callable[..., Iterator[Epoch]]
+    learn: Callable[..., Iterator[Learnt]]
     ranges: Mapping[str, tuple[float, float]]
     most: int = 40
 
@@ -55,7 +67,7 @@ class Rival:
         """Return the middle of each range, on a logarithmic scale, and half of the epochs."""
         return middle(self.ranges) | {"epochs": self.most / 2}
 
-    def path(self, split: Split, **knobs: float) -> Iterator[Epoch]:
+    def path(self, split: Split, **knobs: float) -> Iterator[Learnt]:
         """Yield what the model is after each epoch, `most` of them."""
         return islice(self.learn(split, **knobs), self.most)
 
@@ -73,11 +85,12 @@ def middle(ranges: Mapping[str, tuple[float, float]]) -> dict[str, float]:
 
 
 def steps(
-    parameters: Sequence[Tensor], loss: Callable[[Array], Tensor], items: Array, *, rate: float, decay: float, seed: int
-) -> Iterator[float]:
+    parameters: Sequence[Tensor], loss: Callable[[Array], Tensor], items: Array, *, rate: float, seed: int,
+    decay: float = 0.1, size: int = A_STEP,
+) -> Iterator[float]:  # fmt: skip
     """Yield the mean loss of each pass over the `items`, without end; the `parameters` learn in place.
 
-    A step takes a batch of about `ITEMS_A_STEP` items, drawn anew in each pass, and moves the parameters by AdamW
+    A step takes a batch of about `size` items, drawn anew in each pass, and moves the parameters by AdamW
     (Loshchilov & Hutter 2019) with step size `rate` and weight decay `decay`. Raises ColdstartError for numbers that
     are not above 0, no items, or a loss that is not finite.
     """
@@ -91,7 +104,7 @@ def steps(
     for epoch in count():
         order = np.random.default_rng([seed, epoch]).permutation(items)
         losses = []
-        for batch in np.array_split(order, max(1, round(len(items) / ITEMS_A_STEP))):
+        for batch in np.array_split(order, max(1, round(len(items) / size))):
             optimiser.zero_grad()
             value = loss(batch)
             value.backward()
@@ -116,11 +129,18 @@ def embeddings(n: int, rank: int = RANK, scale: float = 0.1) -> nn.Parameter:
     return torch.nn.Parameter(scale * torch.randn(n, rank))
 
 
-def tower(width: int, rank: int = RANK, hidden: int = HIDDEN) -> nn.Sequential:
-    """Return a network of one hidden layer, tanh, from vectors of a `width` to vectors of a `rank`."""
+def tower(width: int, blank: float = 0.0, *, rank: int = RANK, hidden: int = HIDDEN) -> nn.Sequential:
+    """Return a network of one hidden layer, tanh, from vectors of a `width` to vectors of a `rank`.
+
+    While it learns, a share `blank` of its inputs and of its hidden numbers is dropped at random (dropout, Srivastava
+    et al. 2014). Raises ColdstartError unless 0 <= blank < 1.
+    """
     from torch import nn
 
-    return nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, rank))
+    if not 0 <= blank < 1:
+        raise ColdstartError(f"blank: expected a share of 0 or more and below 1, got {blank!r}")
+    into, out = nn.Linear(width, hidden), nn.Linear(hidden, rank)
+    return nn.Sequential(nn.Dropout(blank), into, nn.Tanh(), nn.Dropout(blank), out)
 
 
 def chosen_by(X: sparse.csc_matrix, batch: Array) -> Tensor:
