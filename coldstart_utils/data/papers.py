@@ -94,16 +94,14 @@ def measure(
     world: str, dataset: Dataset, wanted: list[str] | None, trials: int, path: Path, hidden: Mapping[str, object]
 ) -> None:
     """Add to the file at `path` what it lacks of a world; `hidden` is what all rows share."""
-    table = read(path, COLUMNS)
     for asked, methods, folds in contests(world, dataset):
         for name, method in methods.items():
             for fold in folds if wanted is None or name in wanted else ():
                 key = (world, asked, name, fold.outer.seed)
-                if key in set(zip(*(table[column] for column in KEY))):
+                if key in set(read(path, COLUMNS)[KEY].itertuples(index=False, name=None)):
                     continue
                 row = row_of(name, method, fold, trials) | {"world": world, "asked": asked, **hidden}
-                table = joined(table, pd.DataFrame([row])[COLUMNS])
-                write(table, path)
+                write(joined(read(path, COLUMNS), pd.DataFrame([row])[COLUMNS]), path)
                 print(*key, f"{row['ndcg']:.3f} {row['seconds']:.1f} s {row['setting']}", flush=True)
 
 

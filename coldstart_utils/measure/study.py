@@ -217,8 +217,9 @@ def run(
 ) -> pd.DataFrame:
     """Return the rows of `evaluate` for every method on every fold, each tuned by as many `trials` on nested splits.
 
-    `bands` and `recall_at` go to `evaluate`, and `tuner` is called like `tune`. Further columns: `setting`, the knobs that were chosen, as text, and
-    `seconds` of processor time, tuning included. A method without knobs is fitted as it is.
+    `bands` and `recall_at` go to `evaluate`, and `tuner` is called like `tune`. Further columns: `setting`, the knobs
+    that were chosen, as text, and `seconds` of processor time, tuning included. A method without knobs is fitted as it
+    is.
     """
     rows = []
     for fold in tqdm(folds, desc="folds", delay=2, leave=False):

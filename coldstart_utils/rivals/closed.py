@@ -49,7 +49,7 @@ class Marec:
     @property
     def knobs(self) -> dict[str, float]:
         """Return where the search for the penalty starts."""
-        return {"reg": 100.0}
+        return {"reg": 10.0}
 
     def fit(self, split: Split, *, reg: float) -> Scorer:
         """Return the scorer learnt from `split.train`. Raises ColdstartError unless reg > 0, or without a kernel."""

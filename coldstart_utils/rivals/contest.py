@@ -26,7 +26,7 @@ from .newcomers import melu
 
 Array = np.ndarray
 Matrix = Any  # a NumPy array or a SciPy sparse matrix
-Ranges = Mapping[str, tuple[float, float]]
+Ranges = dict[str, tuple[float, float]]
 RECIPE = "transfer"
 NETWORK: Ranges = {"rate": (1e-3, 3e-2), "blank": (0.05, 0.8)}
 LEARNERS: dict[str, tuple[Callable[..., Iterator[Epoch]], Ranges]] = {

@@ -23,14 +23,16 @@ Array = np.ndarray
 
 @lru_cache(maxsize=4)
 def als_factors(split: Split) -> tuple[Array, Array]:
-    """Return the factors of `als_implicit` (64 of them, penalty 10) that learnt `split.train`, float32.
-
-    New items have zeros. Users and items are scaled so that both have the same mean square: products stay as they are.
-    """
+    """Return the 64 factors that `als_implicit` (penalty 10) learns of `split.train`, float32; new items have zeros."""
     X = split.train
     als = als_implicit(X, rank=min(RANK, *X.shape), reg=10.0, sweeps=8)
-    ratio = np.sqrt(np.linalg.norm(als.V) / max(np.linalg.norm(als.U), 1e-12)) or 1.0
-    return (als.U * ratio).astype(np.float32), (als.V / ratio).astype(np.float32)
+    return als.U.astype(np.float32), als.V.astype(np.float32)
+
+
+def in_scale(factors: Array) -> Array:
+    """Return factors [n, r] scaled to a mean square of 1 a number, as networks like them; rows of zeros count not."""
+    known = factors[factors.any(axis=1)]
+    return factors / np.float32(np.sqrt(np.square(known).mean()) if len(known) else 1.0)
 
 
 def dropoutnet(
@@ -49,19 +51,19 @@ def dropoutnet(
         raise ColdstartError(f"dropped: expected a share of 0 to 1, got {dropped!r}")
     seeded(seed)
     U, V = (torch.from_numpy(part) for part in als_factors(split))
-    F, size = torch.from_numpy(features.inputs), float(np.sqrt(np.square(als_factors(split)[1]).mean()))
+    users, known, F = (torch.from_numpy(part) for part in (*map(in_scale, als_factors(split)), features.inputs))
     for_users, for_items = tower(U.shape[1]), tower(V.shape[1] + F.shape[1], blank)
     scale = ((U.T @ U) * (V.T @ V)).sum() / (len(U) * max(len(split.warm_items), 1))
 
     def loss(batch: Array) -> Tensor:
         kept = (torch.rand(len(batch), 1) >= dropped).float()
-        items = for_items(torch.cat([V[batch] * kept / size, F[batch]], dim=1))
-        missed = U @ V[batch].T - for_users(U / size) @ items.T
+        items = for_items(torch.cat([known[batch] * kept, F[batch]], dim=1))
+        missed = U @ V[batch].T - for_users(users) @ items.T
         return (missed**2).mean() / scale
 
     parameters = [*for_users.parameters(), *for_items.parameters()]
     for value in steps(parameters, loss, split.warm_items, rate=rate, seed=seed):
-        yield Epoch(read(for_users, U / size), read(for_items, torch.cat([V / size, F], dim=1)), value)
+        yield Epoch(read(for_users, users), read(for_items, torch.cat([known, F], dim=1)), value)
 
 
 def alignment_losses(student: Tensor, teacher: Tensor, pairs: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -104,13 +106,13 @@ def aldi(
     seeded(seed)
     U, V = (torch.from_numpy(part) for part in als_factors(split))
     F, X = torch.from_numpy(features.inputs), sparse.csc_matrix(split.train)
-    size = float(np.sqrt(np.square(als_factors(split)[1]).mean()))
+    users = torch.from_numpy(in_scale(als_factors(split)[0]))
     for_users, for_items = tower(U.shape[1]), tower(F.shape[1], blank)
 
     def loss(batch: Array) -> Tensor:
         pairs = pairs_of(chosen_by(X, batch))
         items = for_items(F[batch])
-        student, teacher = for_users(U / size) @ items.T, U @ V[batch].T
+        student, teacher = for_users(users) @ items.T, U @ V[batch].T
         by_size, by_order = alignment_losses(student, teacher, pairs)
         who, better, worse = pairs
         taught = by_size + by_order + identity_loss(items, V[batch])
@@ -118,4 +120,4 @@ def aldi(
 
     parameters = [*for_users.parameters(), *for_items.parameters()]
     for value in steps(parameters, loss, split.warm_items, rate=rate, seed=seed):
-        yield Epoch(read(for_users, U / size), read(for_items, F), value)
+        yield Epoch(read(for_users, users), read(for_items, F), value)

@@ -111,9 +111,10 @@ def bpr_bridged(
     """Yield the factors of BPR by the library `implicit`, carried to items it never saw by the `bridge`.
 
     The library learns all `most` epochs at once; each is kept as it passes. Its loss is the share of pairs that stand
-    in the wrong order.
+    in the wrong order. Raises ColdstartError when the factors are not finite any more.
     """
     from implicit.cpu.bpr import BayesianPersonalizedRanking
+    from implicit.recommender_base import ModelFitError
 
     carry = Carrying(features, split, penalty)
     model = BayesianPersonalizedRanking(factors=RANK, learning_rate=rate, regularization=reg, iterations=most,
@@ -125,7 +126,10 @@ def bpr_bridged(
         wrong = 1 - correct / max(X.nnz - skipped, 1)
         kept.append((np.array(model.user_factors), np.array(model.item_factors), wrong))
 
-    model.fit(X, show_progress=False, callback=keep)
+    try:
+        model.fit(X, show_progress=False, callback=keep)
+    except ModelFitError as error:
+        raise ColdstartError(f"bpr_bridged: the factors are not finite any more with rate {rate:.3g}") from error
     for U, V, wrong in kept:
         yield Epoch(U, carry(V), wrong)
 

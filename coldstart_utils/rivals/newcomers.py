@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from scipy import sparse
 from ..catalogue.splits import Split, revealed
 from ..ground import ColdstartError
 from ..measure.ranking import Scorer, from_matrix
-from .distilled import als_factors
+from .distilled import als_factors, in_scale
 from .features import Features
 from .learning import array, seeded, steps, tower
 
@@ -37,7 +37,7 @@ class Adapted:
         return from_matrix(self.scores)
 
 
-def judged(layers: dict[str, Tensor], user: Tensor, items: Tensor) -> Tensor:
+def judged(layers: Mapping[str, Tensor], user: Tensor, items: Tensor) -> Tensor:
     """Return the scores [n] of the decision layers for one user [p] and items [n, d]: ReLU(W₁[i; u] + b₁)·w₂."""
     import torch
 
@@ -46,8 +46,8 @@ def judged(layers: dict[str, Tensor], user: Tensor, items: Tensor) -> Tensor:
 
 
 def adapted(
-    layers: dict[str, Tensor], user: Tensor, items: Tensor, chosen: Tensor, pace: float | Tensor
-) -> dict[str, Tensor]:
+    layers: Mapping[str, Tensor], user: Tensor, items: Tensor, chosen: Tensor, pace: float | Tensor
+) -> Mapping[str, Tensor]:
     """Return the layers after a few steps of size `pace` down the loss of one user's choices: the local update.
 
     `items` [n, d] are those shown, `chosen` [n] is 1 for a choice and 0 for none; the loss is the cross entropy. Only
@@ -56,11 +56,11 @@ def adapted(
     import torch
     from torch.nn import functional
 
-    def loss(now: dict[str, Tensor]) -> Tensor:
+    def loss(now: Mapping[str, Tensor]) -> Tensor:
         return functional.binary_cross_entropy_with_logits(judged(now, user, items), chosen)
 
     for _ in range(LOCAL_STEPS):
-        slope = torch.func.grad(loss)(layers)
+        slope = torch.func.grad(loss)(dict(layers))
         layers = {name: value - pace * slope[name] for name, value in layers.items()}
     return layers
 
@@ -94,8 +94,7 @@ class Learner:
         import torch
 
         seeded(seed)
-        V = als_factors(split)[1]
-        both = np.c_[V / (np.sqrt(np.square(V).mean()) or 1.0), features.inputs]
+        both = np.c_[in_scale(als_factors(split)[1]), features.inputs]
         self.inputs, self.people = (torch.from_numpy(np.asarray(part, np.float32)) for part in (both, profiles))
         self.for_items, self.for_users = tower(both.shape[1], rank=WIDTH), torch.nn.Linear(profiles.shape[1], WIDTH)
         width, start = 2 * WIDTH, torch.randn(2 * WIDTH, 2 * WIDTH) / WIDTH**0.5

@@ -28,13 +28,14 @@ def ranges_of(method: Method) -> dict[str, tuple[float, float]]:
 
 
 def tuned(
-    method: Method, nested: Sequence[Split], *, trials: int = 8, metric: str = "ndcg", k: int = 20, seed: int = 0
-) -> Setting:
+    method: Method, nested: Sequence[Split], *, trials: int = 8, metric: str = "ndcg", k: int = 20, seed: int = 0,
+    patience: int = PATIENCE,
+) -> Setting:  # fmt: skip
     """Return the knobs with the best mean `metric` at k over the `nested` splits, out of `trials` that optuna draws.
 
     The first trial is the middle of the ranges, the others come from the tree-structured Parzen estimator (Bergstra et
     al. 2011), the first half of them at random, always the same for a seed. Of a `Rival` each trial learns until
-    `PATIENCE` epochs brought nothing better, and the best number of `epochs` belongs to its setting. It takes the place
+    `patience` epochs brought nothing better, and the best number of `epochs` belongs to its setting. It takes the place
     of `study.tune` in `study.run(…, tuner=tuned)`. Raises ColdstartError for less than one trial.
     """
     import optuna
@@ -49,14 +50,16 @@ def tuned(
     for _ in range(trials):
         trial = search.ask()
         knobs = {name: trial.suggest_float(name, low, high, log=True) for name, (low, high) in ranges.items()}
-        value, knobs = _value(method, nested, knobs, metric, k)
+        value, knobs = _value(method, nested, knobs, metric, k, patience)
         search.tell(trial, value)
         if value > best[0]:
             best = (value, knobs)
     return best[1]
 
 
-def _value(method: Method, nested: Sequence[Split], knobs: Setting, metric: str, k: int) -> tuple[float, Setting]:
+def _value(
+    method: Method, nested: Sequence[Split], knobs: Setting, metric: str, k: int, patience: int
+) -> tuple[float, Setting]:  # fmt: skip
     """Return what a setting is worth on the nested splits, and the setting with its epochs."""
     if not isinstance(method, Rival):
         return float(np.mean([_measured(method.fit(s, **knobs), s, metric, k) for s in nested])), knobs
@@ -64,7 +67,7 @@ def _value(method: Method, nested: Sequence[Split], knobs: Setting, metric: str,
     try:
         for epochs in zip(*(method.path(split, **knobs) for split in nested)):
             values.append(float(np.mean([_measured(e.scorer, s, metric, k) for e, s in zip(epochs, nested)])))
-            if len(values) - int(np.argmax(values)) > PATIENCE:
+            if len(values) - int(np.argmax(values)) > patience:
                 break
     except ColdstartError:
         # A rate too large: what was reached before the loss left the numbers counts.

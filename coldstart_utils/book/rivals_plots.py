@@ -1,0 +1,138 @@
+"""Pictures and sentences about the rivals: quality against seconds, learning curves, who is ahead where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
+
+from ..measure import study
+from ..measure.phrases import capital
+from ..palette import BLUE, COLOURS, GREY, INK, ORANGE, figure
+from ..rivals.contest import PARTS, RECIPE
+from .plotting import label_ends
+
+OWN = (RECIPE, *PARTS.values())
+NAMES = {"SGD factors, bridged": "SGD, bridged", "BPR factors, bridged": "BPR, bridged"}
+
+
+def against(table: pd.DataFrame, baseline: str = RECIPE, *, metric: str = "ndcg") -> pd.DataFrame:
+    """Return the rows of `study.compare` against `baseline`, world by world, Holm's correction over all of them.
+
+    `table` has a row a world, model and fold (`rivals.recorded.table`). Further columns: `world`, `seconds`, the mean
+    of processor seconds a fold, tuning included, and `times`, that number as a multiple of the baseline's.
+    """
+    parts = []
+    for world, rows in table.groupby("world", sort=False):
+        compared = study.compare(rows, baseline, metric=metric).assign(world=world)
+        compared["seconds"] = rows.groupby("model")["seconds"].mean()
+        parts.append(compared.assign(times=compared["seconds"] / compared.loc[baseline, "seconds"]))
+    return study.answered(pd.concat(parts, ignore_index=True))
+
+
+def cost_and_quality(rows: pd.DataFrame, *, title: str, metric: str = "NDCG@20") -> Figure:
+    """Return what each model reaches against its processor seconds a fold, tuning included; one panel a world.
+
+    `rows` as `against` gives them. The bar is the interval over folds (95 %); the suite's own are orange.
+    """
+    worlds = list(dict.fromkeys(rows["world"]))
+    fig, axes = figure(1, len(worlds), width=max(7.4, 4.3 * len(worlds)), height=5.2, squeeze=False)
+    for ax, world in zip(axes[0], worlds):
+        part = rows[rows["world"] == world].sort_values("mean", ascending=False)
+        for row in part.itertuples():
+            colour = ORANGE if row.model in OWN else BLUE
+            ax.plot([row.seconds] * 2, [row.low, row.high], color=colour, lw=1.5, alpha=0.55)
+            ax.plot(row.seconds, row.mean, "o", color=colour, ms=5)
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(LogFormatter())
+        ax.set_xlim(part["seconds"].min() / 1.6, part["seconds"].max() * 1.6)
+        ax.set_ylim(part["low"].min() - 0.01, part["high"].max() + 0.01)
+        ax.set_title(world, fontsize=10)
+        _named(ax, part)
+    axes[0, 0].set_ylabel(f"{metric} on new items")
+    fig.supxlabel(
+        "processor seconds a fold, tuning included (orange: the suite's own; bar: 95 % over folds)", fontsize=10
+    )
+    fig.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    return fig
+
+
+def _named(ax: object, part: pd.DataFrame) -> None:
+    """Write the names right of the axes in the order of the means, each with a thin line to its point."""
+    places = np.linspace(0.97, 0.03, len(part))
+    for place, row in zip(places, part.itertuples()):
+        colour = ORANGE if row.model in OWN else INK
+        ax.annotate(  # type: ignore[attr-defined]
+            NAMES.get(row.model, row.model), (row.seconds, row.mean), (1.04, place), textcoords="axes fraction",
+            va="center", fontsize=8.5, color=colour, annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": GREY, "lw": 0.5, "alpha": 0.6, "shrinkB": 3},
+        )  # fmt: skip
+
+
+def learning(curves: pd.DataFrame, *, title: str, level: dict[str, float] | None = None) -> Figure:
+    """Return NDCG@20 on new items against processor seconds of learning, a line a model: the mean over folds.
+
+    `curves` as `rivals.recorded.curves` gives them, `level` are dashed lines with a name. A dot marks the best epoch.
+    """
+    means = curves.groupby(["model", "epoch"], sort=False)[["seconds", "ndcg"]].mean().reset_index()
+    fig, ax = figure(width=7.6, height=4.6)
+    ends = []
+    for colour, (name, part) in zip(list(COLOURS) * 2, means.groupby("model", sort=False)):
+        best = part.loc[part["ndcg"].idxmax()]
+        ax.plot(part["seconds"], part["ndcg"], color=colour, lw=1.6)
+        ax.plot(best["seconds"], best["ndcg"], "o", color=colour, ms=5)
+        ends.append((part["ndcg"].iloc[-1], best["ndcg"], NAMES.get(name, name), colour))
+    for name, value in (level or {}).items():
+        ax.axhline(value, color=GREY, lw=1, ls="--")
+        ax.annotate(name, (0.01, value), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
+                    fontsize=9, color=GREY)  # fmt: skip
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(LogFormatter())
+    ax.set(
+        title=title,
+        xlabel="processor seconds of learning, one fold (dot: the best epoch)",
+        ylabel="NDCG@20 on new items",
+    )
+    label_ends(ax, ends)
+    return fig
+
+
+def standings(rows: pd.DataFrame, rivals: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return the means of all models, worlds across, the best on average at the top."""
+    table = rows.pivot_table(index="model", columns="world", values="mean", sort=False)
+    table = table if rivals is None else table.loc[list(rivals)]
+    return table.loc[table.mean(axis=1).sort_values(ascending=False).index]
+
+
+def verdict(rows: pd.DataFrame) -> str:
+    """Return in sentences who is shown to be ahead of the baseline or behind it, world by world, and what is not shown.
+
+    `rows` as `against` gives them; 'shown' is at 5 % after Holm's correction over all worlds and models.
+    """
+    parts = []
+    for world, part in rows.groupby("world", sort=False):
+        part = part[part["model"] != part["baseline"]]
+        against_it = part["baseline"].iloc[0]
+        ahead, behind = part[part["better"]], part[part["worse"]]
+        open_rows = part[~part["better"] & ~part["worse"]].sort_values("difference", ascending=False)
+        best = part.loc[part["difference"].idxmax()]
+        text = f"{capital(str(world))}: "
+        text += (
+            f"shown ahead of {against_it}: {_list(ahead)}; "
+            if len(ahead)
+            else f"nobody is shown ahead of {against_it}; "
+        )
+        text += f"{len(behind)} of {len(part)} are shown behind"
+        text += f"; not shown either way: {_list(open_rows)}" if len(open_rows) else ""
+        text += f". The nearest is {best['model']} ({best['told']}, {best['times']:.2g} times the seconds)."
+        parts.append(text)
+    return " ".join(parts)
+
+
+def _list(rows: pd.DataFrame) -> str:
+    return ", ".join(f"{row.model} ({row.told})" for row in rows.itertuples())
