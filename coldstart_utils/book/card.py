@@ -44,12 +44,12 @@ def _mean(table: pd.DataFrame, model: str, column: str = "mean", **where: str) -
 
 
 def _candidates(table: pd.DataFrame) -> str:
-    """Return what ranking among a sample adds to an NDCG, and to the lead of text."""
-    lead = {how: _mean(table, "text", how) - _mean(table, "random", how) for how in ("all", "sampled")}
-    gain = _mean(table, "text", "sampled") - _mean(table, "text", "all")
+    """Return what ranking among a sample adds to an NDCG, and to the lead of content."""
+    lead = {how: _mean(table, "content", how) - _mean(table, "random", how) for how in ("all", "sampled")}
+    gain = _mean(table, "content", "sampled") - _mean(table, "content", "all")
     return (
         f"{signed(gain)} NDCG@20 for the same scores when 100 of the new items are ranked instead of all; the lead of "
-        f"text over random goes from {signed(lead['all'])} to {signed(lead['sampled'])}"
+        f"content over random goes from {signed(lead['all'])} to {signed(lead['sampled'])}"
     )
 
 

@@ -10,10 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..measure import published, study
+from ..measure.phrases import signed
 from ..palette import BLUE, GREY, INK, ORANGE, SKY, figure
 
 METRICS = {"precision": "P@5", "ndcg": "nDCG@5"}
 MODES = {"rating": "rating mode: five of ten ratings", "click": "click mode: ratings of 4 or more"}
+RESTATED = {"SAR, re-stated": "SAR, published", "explicit ALS, by rating": "ALS (Spark), published"}
 # What a table has to beat before it says anything.
 MARKS = ("chance", "a constant", "item means")
 
@@ -49,7 +51,7 @@ def _values(mode: str, metric: str) -> pd.Series:
 
 def draw_beside(table: pd.DataFrame, *, metric: str, n: int) -> Figure:
     """Return the table of `beside` as dots with intervals, one panel a mode, published values in orange."""
-    fig, axes = figure(1, len(MODES), width=10.4, height=4.3)
+    fig, axes = figure(1, len(MODES), width=10.4, height=4.5)
     for ax, (mode, title) in zip(axes, MODES.items()):
         part = table[table["mode"] == mode]
         for y, row in enumerate(part.itertuples()):
@@ -70,6 +72,7 @@ def draw_beside(table: pd.DataFrame, *, metric: str, n: int) -> Figure:
     }  # fmt: skip
     handles = [Line2D([], [], color=colour, marker="o", label=text) for text, colour in shown.items()]
     fig.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9)
+    fig.suptitle("New users: published values beside simple methods", x=0.01, ha="left", fontsize=11, fontweight="bold")
     return fig
 
 
@@ -174,8 +177,7 @@ def warm_beside(rows: pd.DataFrame) -> pd.DataFrame:
 def told_warm(table: pd.DataFrame, listed: pd.Series) -> str:
     """Return which re-stated methods come near their published value, and why explicit ALS does not rank."""
     value = table.set_index("model")["mean"]
-    pairs = {"SAR, re-stated": "SAR, published", "explicit ALS, by rating": "ALS (Spark), published"}
-    near = "; ".join(f"{ours} {value[ours]:.3f} (published {value[theirs]:.3f})" for ours, theirs in pairs.items())
+    near = "; ".join(f"{ours} {value[ours]:.3f} (published {value[theirs]:.3f})" for ours, theirs in RESTATED.items())
     best = table[table["whose"] == "published"].iloc[0]
     rare, usual = listed["explicit ALS, by rating"], listed["EASE"]
     return (
@@ -183,3 +185,32 @@ def told_warm(table: pd.DataFrame, listed: pd.Series) -> str:
         f"{best['mean']:.3f} ({best.model.removesuffix(', published')}). The items in a list of explicit ALS had a "
         f"median of {rare:.0f} ratings in the training part, those in a list of EASE {usual:.0f}."
     )
+
+
+def marks_of(rows: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Return how all published values stand to our marks with n users: rows of `surviving`, with `mode` and `metric`."""
+    parts = []
+    for mode in MODES:
+        for metric in METRICS:
+            found = surviving(rows, mode, metric, n)
+            parts.append(found[found["kind"] == "mark"].assign(mode=mode, metric=metric))
+    return pd.concat(parts, ignore_index=True)
+
+
+def none_above(marks: pd.DataFrame, against: str) -> tuple[bool, str]:
+    """Return whether no row of `marks_of` is shown above `against`, and the largest lead of each metric as text."""
+    rows = marks[marks["against"] == against]
+    parts = []
+    for metric, part in rows.groupby("metric", sort=False):
+        top = part.loc[part["difference"].idxmax()]
+        parts.append(
+            f"{top['one']} {signed(top['difference'])} {METRICS[metric]}, standard error {top['error any']:.3f}"
+        )
+    return not ((rows["shown"] == "on any users") & (rows["difference"] > 0)).any(), "; ".join(parts)
+
+
+def gaps_of(table: pd.DataFrame) -> tuple[float, str]:
+    """Return the largest distance of a re-stated method from its published nDCG in the warm table, and all as text."""
+    value = table.set_index("model")["mean"]
+    gaps = {ours: value[ours] - value[theirs] for ours, theirs in RESTATED.items()}
+    return max(map(abs, gaps.values())), "; ".join(f"{name} {signed(gap)}" for name, gap in gaps.items())
