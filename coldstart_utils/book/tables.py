@@ -188,7 +188,7 @@ def told_warm(table: pd.DataFrame, listed: pd.Series) -> str:
 
 
 def marks_of(rows: pd.DataFrame, n: int) -> pd.DataFrame:
-    """Return how all published values stand to our marks with n users: rows of `surviving`, with `mode` and `metric`."""
+    """Return how published values stand to our marks with n users: rows of `surviving`, with `mode` and `metric`."""
     parts = []
     for mode in MODES:
         for metric in METRICS:
