@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import optimize, sparse
 
+from coldstart_utils.book import rivals_plots
 from coldstart_utils.catalogue import splits
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.measure import ranking, study
@@ -402,3 +403,49 @@ def test_the_recorded_curves_go_on_with_time():
     curves = recorded.curves()
     assert list(curves.columns) == recorded.CURVE_COLUMNS
     assert (curves.groupby(["model", "fold"])["seconds"].diff().dropna() >= 0).all()
+
+
+# --- What is drawn and said of it -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Rows of two worlds, in which one rival is far ahead, one far behind, and one neither."""
+    rng, rows = np.random.default_rng(0), []
+    levels = {"transfer": (0.4, 10.0), "ahead": (0.6, 1.0), "behind": (0.2, 100.0), "level": (0.4, 2.0)}
+    for world in ("films", "papers"):
+        for fold in range(5):
+            for model, (level, seconds) in levels.items():
+                wide = 0.05 if model == "level" else 0.005
+                rows.append({"world": world, "model": model, "fold": fold, "ndcg": level + wide * rng.standard_normal(),
+                             "seconds": seconds})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_the_verdict_says_who_is_shown_where_and_who_is_not(table):
+    rows = rivals_plots.against(table)
+    assert rows.groupby("world")["better"].sum().tolist() == [1, 1]
+    assert rows.set_index("model")["times"].loc["ahead"].tolist() == pytest.approx([0.1, 0.1])
+    said = rivals_plots.verdict(rows)
+    assert said.startswith("Films: shown ahead of transfer: ahead (+.") and "Papers: " in said
+    assert "not shown either way: level" in said and "1 of 3 are shown behind" in said
+    assert "nobody is shown ahead" in rivals_plots.verdict(rivals_plots.against(table[table["model"] != "ahead"]))
+    assert rivals_plots.standings(rows).index.tolist()[0] == "ahead"
+
+
+def test_figures_name_every_model_once_a_panel(table):
+    rows = rivals_plots.against(table)
+    fig = rivals_plots.cost_and_quality(rows, title="What a second buys")
+    for ax, world in zip(fig.axes, ("films", "papers")):
+        assert sorted(text.get_text() for text in ax.texts) == sorted(set(table["model"]))
+        assert ax.get_title(loc="left") == world
+    boxes = [text.get_window_extent() for text in fig.axes[0].texts]
+    assert not any(a.overlaps(b) for place, a in enumerate(boxes) for b in boxes[:place])
+    curves = pd.DataFrame(
+        [(m, f, e, e * 0.1, 1 / e, 0.3 - 0.01 * (e - 3) ** 2) for m in "ab" for f in (0, 1) for e in range(1, 7)],
+        columns=recorded.CURVE_COLUMNS,
+    )
+    ax = rivals_plots.learning(curves, title="How they learn", level={"transfer": 0.4}).axes[0]
+    assert {"a", "b", "transfer"} <= {text.get_text() for text in ax.texts}
+    dots = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
+    assert dots == pytest.approx([0.3, 0.3])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogFormatter, NullFormatter
+from matplotlib.transforms import Bbox
 
 from ..measure import study
 from ..measure.phrases import capital
@@ -16,6 +17,8 @@ from ..rivals.contest import PARTS, RECIPE
 from .plotting import label_ends
 
 OWN = (RECIPE, *PARTS.values())
+# Where a name may stand, the nearest first: offset from its point in points, and which of its sides is there.
+SHIFTS = [((dx, dy), "left" if dx > 0 else "right") for dy in (0, 9, -9, 18, -18, 27, -27) for dx in (7, -7)]
 NAMES = {"SGD factors, bridged": "SGD, bridged", "BPR factors, bridged": "BPR, bridged"}
 
 
@@ -39,38 +42,42 @@ def cost_and_quality(rows: pd.DataFrame, *, title: str, metric: str = "NDCG@20")
     `rows` as `against` gives them. The bar is the interval over folds (95 %); the suite's own are orange.
     """
     worlds = list(dict.fromkeys(rows["world"]))
-    fig, axes = figure(1, len(worlds), width=max(7.4, 4.3 * len(worlds)), height=5.2, squeeze=False)
-    for ax, world in zip(axes[0], worlds):
+    fig, axes = figure(len(worlds), 1, width=7.6, height=4.1 * len(worlds) + 0.6, squeeze=False, sharex=True)
+    for ax, world in zip(axes[:, 0], worlds):
         part = rows[rows["world"] == world].sort_values("mean", ascending=False)
         for row in part.itertuples():
             colour = ORANGE if row.model in OWN else BLUE
-            ax.plot([row.seconds] * 2, [row.low, row.high], color=colour, lw=1.5, alpha=0.55)
+            ax.plot([row.seconds] * 2, [row.low, row.high], color=colour, lw=1.2, alpha=0.35)
             ax.plot(row.seconds, row.mean, "o", color=colour, ms=5)
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter(LogFormatter())
-        ax.set_xlim(part["seconds"].min() / 1.6, part["seconds"].max() * 1.6)
-        ax.set_ylim(part["low"].min() - 0.01, part["high"].max() + 0.01)
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set_xlim(rows["seconds"].min() / 1.5, rows["seconds"].max() * 3)
         ax.set_title(world, fontsize=10)
-        _named(ax, part)
-    axes[0, 0].set_ylabel(f"{metric} on new items")
-    fig.supxlabel(
-        "processor seconds a fold, tuning included (orange: the suite's own; bar: 95 % over folds)", fontsize=10
-    )
-    fig.suptitle(title, x=0.01, ha="left", fontweight="bold")
+        ax.set_ylabel(f"{metric} on new items")
+    axes[-1, 0].set_xlabel("processor seconds a fold, tuning included (orange: the suite's own; bar: 95 % over folds)")
+    fig.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
+    fig.canvas.draw()
+    for ax, world in zip(axes[:, 0], worlds):
+        _named(ax, rows[rows["world"] == world].sort_values("mean", ascending=False))
     return fig
 
 
-def _named(ax: object, part: pd.DataFrame) -> None:
-    """Write the names right of the axes in the order of the means, each with a thin line to its point."""
-    places = np.linspace(0.97, 0.03, len(part))
-    for place, row in zip(places, part.itertuples()):
-        colour = ORANGE if row.model in OWN else INK
-        ax.annotate(  # type: ignore[attr-defined]
-            NAMES.get(row.model, row.model), (row.seconds, row.mean), (1.04, place), textcoords="axes fraction",
-            va="center", fontsize=8.5, color=colour, annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": GREY, "lw": 0.5, "alpha": 0.6, "shrinkB": 3},
-        )  # fmt: skip
+def _named(ax: Any, part: pd.DataFrame) -> None:
+    """Write each name beside its point, where it covers neither a point nor another name."""
+    points = ax.transData.transform(part[["seconds", "mean"]].to_numpy(float))
+    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in points]
+    for row in part.itertuples():
+        for shift, ha in SHIFTS:
+            label = ax.annotate(
+                NAMES.get(row.model, row.model), (row.seconds, row.mean), shift, textcoords="offset points", ha=ha,
+                va="center", fontsize=8.5, color=ORANGE if row.model in OWN else INK,
+            )  # fmt: skip
+            box = label.get_window_extent()
+            if not any(box.overlaps(other) for other in taken) or (shift, ha) == SHIFTS[-1]:
+                break
+            label.remove()
+        taken.append(box)
 
 
 def learning(curves: pd.DataFrame, *, title: str, level: dict[str, float] | None = None) -> Figure:
