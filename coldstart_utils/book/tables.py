@@ -214,3 +214,18 @@ def gaps_of(table: pd.DataFrame) -> tuple[float, str]:
     value = table.set_index("model")["mean"]
     gaps = {ours: value[ours] - value[theirs] for ours, theirs in RESTATED.items()}
     return max(map(abs, gaps.values())), "; ".join(f"{name} {signed(gap)}" for name, gap in gaps.items())
+
+
+def told_tasks(rows: pd.DataFrame, n: int) -> str:
+    """Return as a list in Markdown what the published values lie above, by both metrics, and what text adds here."""
+    lines = [told_beside(beside(rows, metric, n), metric) for metric in METRICS] + [told_shift(rows, "ndcg")]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def told_shown(rows: pd.DataFrame, n: int) -> str:
+    """Return as a list in Markdown which published differences n users can show, by both metrics."""
+    lines = []
+    for metric, name in METRICS.items():
+        found = {mode: surviving(rows, mode, metric, n) for mode in MODES}
+        lines.append(f"- {name}: {told_surviving(found, n)}")
+    return "\n".join(lines)
