@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..measure import published, study
-from ..measure.phrases import signed
+from ..measure.phrases import marked, signed
 from ..palette import BLUE, GREY, INK, ORANGE, SKY, figure
 
 METRICS = {"precision": "P@5", "ndcg": "nDCG@5"}
@@ -132,8 +132,8 @@ def told_beside(table: pd.DataFrame, metric: str) -> str:
         counts = [f"{(theirs > marks[name]).sum()} above {name} ({marks[name]:.3f})" for name in MARKS]
         best = part[part["whose"] == "ours"]["mean"].idxmax()
         parts.append(
-            f"In {mode} mode, of {len(theirs)} published values of {METRICS[metric]} {', '.join(counts)}; ours best is "
-            f"the {best} ({marks[best]:.3f})"
+            f"In {mode} mode, of {len(theirs)} published values of {METRICS[metric]} there are {', '.join(counts)}; "
+            f"best of ours: {best} ({marks[best]:.3f})"
         )
     return ". ".join(parts) + "."
 
@@ -151,7 +151,7 @@ def told_surviving(tables: Mapping[str, pd.DataFrame], n: int) -> str:
             f"{mode} mode: {firm} of {len(pairs)} differences between published methods are shown whoever was tested, "
             f"{paired} more if all were tested on the same users; of {methods} methods {', '.join(counts)}"
         )
-    return f"**With {n} users**, {'; '.join(parts)} (Holm over each kind)."
+    return f"With {n} users, {'; '.join(parts)} (Holm over each kind)."
 
 
 def told_shift(rows: pd.DataFrame, metric: str) -> str:
@@ -159,8 +159,9 @@ def told_shift(rows: pd.DataFrame, metric: str) -> str:
     parts = []
     for mode in MODES:
         found = study.compare(rows[rows["mode"] == mode], "posterior", metric=metric, unit="user")
+        answers = marked(found)
         for model in ("damped biases", *(name for name in found.index if name.startswith("posterior with"))):
-            parts.append(f"{model} {found.told[model]} ({mode})")
+            parts.append(f"{model} {answers[model]} ({mode})")
     return f"Compared with our posterior without text, {METRICS[metric]} over users: {'; '.join(parts)}."
 
 
@@ -227,5 +228,5 @@ def told_shown(rows: pd.DataFrame, n: int) -> str:
     lines = []
     for metric, name in METRICS.items():
         found = {mode: surviving(rows, mode, metric, n) for mode in MODES}
-        lines.append(f"- {name}: {told_surviving(found, n)}")
+        lines.append(f"- **{name}.** {told_surviving(found, n)}")
     return "\n".join(lines)
