@@ -423,18 +423,20 @@ def table():
 
 
 def test_the_verdict_says_who_is_shown_where_and_who_is_not(table):
-    rows = rivals_plots.against(table)
+    rows = rivals_plots.against_baseline(table)
     assert rows.groupby("world")["better"].sum().tolist() == [1, 1]
     assert rows.set_index("model")["times"].loc["ahead"].tolist() == pytest.approx([0.1, 0.1])
     said = rivals_plots.verdict(rows)
-    assert said.startswith("Films: shown ahead of transfer: ahead (+.") and "Papers: " in said
+    assert said.startswith("On films, shown ahead of transfer: ahead (+.") and "On papers, " in said
     assert "not shown either way: level" in said and "1 of 3 are shown behind" in said
-    assert "nobody is shown ahead" in rivals_plots.verdict(rivals_plots.against(table[table["model"] != "ahead"]))
+    assert "nobody is shown ahead" in rivals_plots.verdict(
+        rivals_plots.against_baseline(table[table["model"] != "ahead"])
+    )
     assert rivals_plots.standings(rows).index.tolist()[0] == "ahead"
 
 
 def test_figures_name_every_model_once_a_panel(table):
-    rows = rivals_plots.against(table)
+    rows = rivals_plots.against_baseline(table)
     fig = rivals_plots.cost_and_quality(rows, title="What a second buys")
     for ax, world in zip(fig.axes, ("films", "papers")):
         assert sorted(text.get_text() for text in ax.texts) == sorted(set(table["model"]))

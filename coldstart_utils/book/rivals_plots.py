@@ -11,7 +11,6 @@ from matplotlib.ticker import LogFormatter, NullFormatter
 from matplotlib.transforms import Bbox
 
 from ..measure import study
-from ..measure.phrases import capital
 from ..palette import BLUE, COLOURS, GREY, INK, ORANGE, figure
 from ..rivals.contest import PARTS, RECIPE
 from .plotting import label_ends
@@ -22,7 +21,7 @@ SHIFTS = [((dx, dy), "left" if dx > 0 else "right") for dy in (0, 9, -9, 18, -18
 NAMES = {"SGD factors, bridged": "SGD, bridged", "BPR factors, bridged": "BPR, bridged"}
 
 
-def against(table: pd.DataFrame, baseline: str = RECIPE, *, metric: str = "ndcg") -> pd.DataFrame:
+def against_baseline(table: pd.DataFrame, baseline: str = RECIPE, *, metric: str = "ndcg") -> pd.DataFrame:
     """Return the rows of `study.compare` against `baseline`, world by world, Holm's correction over all of them.
 
     `table` has a row a world, model and fold (`rivals.recorded.table`). Further columns: `world`, `seconds`, the mean
@@ -39,7 +38,7 @@ def against(table: pd.DataFrame, baseline: str = RECIPE, *, metric: str = "ndcg"
 def cost_and_quality(rows: pd.DataFrame, *, title: str, metric: str = "NDCG@20") -> Figure:
     """Return what each model reaches against its processor seconds a fold, tuning included; one panel a world.
 
-    `rows` as `against` gives them. The bar is the interval over folds (95 %); the suite's own are orange.
+    `rows` as `against_baseline` gives them. The bar is the interval over folds (95 %); the suite's own are orange.
     """
     worlds = list(dict.fromkeys(rows["world"]))
     fig, axes = figure(len(worlds), 1, width=7.6, height=4.1 * len(worlds) + 0.6, squeeze=False, sharex=True)
@@ -119,25 +118,20 @@ def standings(rows: pd.DataFrame, rivals: Sequence[str] | None = None) -> pd.Dat
 def verdict(rows: pd.DataFrame) -> str:
     """Return in sentences who is shown to be ahead of the baseline or behind it, world by world, and what is not shown.
 
-    `rows` as `against` gives them; 'shown' is at 5 % after Holm's correction over all worlds and models.
+    `rows` as `against_baseline` gives them; 'shown' is at 5 % after Holm's correction over all worlds and models.
     """
     parts = []
     for world, part in rows.groupby("world", sort=False):
         part = part[part["model"] != part["baseline"]]
-        against_it = part["baseline"].iloc[0]
+        base = part["baseline"].iloc[0]
         ahead, behind = part[part["better"]], part[part["worse"]]
-        open_rows = part[~part["better"] & ~part["worse"]].sort_values("difference", ascending=False)
+        between = part[~part["better"] & ~part["worse"]].sort_values("difference", ascending=False)
         best = part.loc[part["difference"].idxmax()]
-        text = f"{capital(str(world))}: "
-        text += (
-            f"shown ahead of {against_it}: {_list(ahead)}; "
-            if len(ahead)
-            else f"nobody is shown ahead of {against_it}; "
-        )
-        text += f"{len(behind)} of {len(part)} are shown behind"
-        text += f"; not shown either way: {_list(open_rows)}" if len(open_rows) else ""
-        text += f". The nearest is {best['model']} ({best['told']}, {best['times']:.2g} times the seconds)."
-        parts.append(text)
+        text = f"On {world}, "
+        text += f"shown ahead of {base}: {_list(ahead)}" if len(ahead) else f"nobody is shown ahead of {base}"
+        text += f"; {len(behind)} of {len(part)} are shown behind"
+        text += f"; not shown either way: {_list(between)}" if len(between) else ""
+        parts.append(f"{text}. The nearest is {best['model']} ({best['told']}, {best['times']:.2g} times the seconds).")
     return " ".join(parts)
 
 

@@ -110,8 +110,9 @@ def curves(dataset: Dataset, table: pd.DataFrame, path: Path) -> None:
     drawn = read(path, CURVE_COLUMNS)
     asked, methods, folds = next(contests("ml-100k", dataset))
     known = table[(table["world"] == "ml-100k") & (table["asked"] == asked)].set_index(["model", "fold"])["setting"]
-    for name, rival in methods.items():
-        for fold in folds if isinstance(rival, Rival) else ():
+    learners = {name: method for name, method in methods.items() if isinstance(method, Rival)}
+    for fold in folds:
+        for name, rival in learners.items():
             key = (name, fold.outer.seed)
             if key in known.index and not ((drawn["model"] == key[0]) & (drawn["fold"] == key[1])).any():
                 rows = curve_of(rival, fold, known[key]).assign(model=name, fold=fold.outer.seed)
