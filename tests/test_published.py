@@ -91,6 +91,23 @@ def test_figures_and_sentences_of_tables():
     assert tables.draw_surviving(found, title="", metric="precision").axes
     assert "58 users" in tables.told_surviving(found, 58) and "MWUF 58" in tables.told_users()
     assert "above chance" in tables.told_beside(table, "precision")
+    assert tables.told_shown(rows, 58).count("\n") == 1
+
+
+def test_a_claim_about_marks_follows_the_rows():
+    marks = tables.marks_of(rows_of(np.random.default_rng(2)), 58)
+    assert len(marks) == 2 * 7 * 3 and set(marks["metric"]) == {"precision", "ndcg"}
+    assert tables.none_above(marks, "item means")[0]
+    high = marks.assign(difference=1.0, shown="on any users")
+    held, text = tables.none_above(high, "item means")
+    assert not held and "+1.000 P@5" in text
+    assert tables.none_above(high.assign(difference=-1.0), "item means")[0]
+
+
+def test_how_far_the_warm_table_is_off():
+    table = pd.DataFrame({"model": [*tables.RESTATED, *tables.RESTATED.values()], "mean": [0.39, 0.05, 0.38, 0.04]})
+    gap, text = tables.gaps_of(table)
+    assert gap == pytest.approx(0.01) and text == "SAR, re-stated +.010; explicit ALS, by rating +.010"
 
 
 def test_the_card_is_what_the_committed_data_say():
