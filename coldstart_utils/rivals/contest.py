@@ -77,5 +77,5 @@ def newcomer_contestants(
         "popularity": study.Arm(partial(ridge_from_profile, people=None)),
         "fold-in": study.Arm(partial(k_shot.by_ratings, k=k), {"reg": 30.0, "alpha": 10.0}),
         "posterior": study.Arm(partial(k_shot.by_both, k=k, prior=prior), {"noise": 0.1, "silence": 0.03}),
-        "MeLU": Rival(learn, {"rate": (1e-3, 3e-2), "pace": (0.02, 2.0)}, most=20),
+        "MeLU": Rival(learn, {"rate": (1e-3, 3e-2), "pace": (0.02, 2.0)}, most=15),
     }

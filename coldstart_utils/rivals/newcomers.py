@@ -163,5 +163,5 @@ def melu(
         )
     learner = Learner(features, split, k, profiles, pace, seed)
     known = np.flatnonzero(np.diff(split.train.indptr))
-    for value in steps(learner.parameters, learner.loss, known, rate=rate, seed=seed, size=32):
+    for value in steps(learner.parameters, learner.loss, known, rate=rate, seed=seed, size=64):
         yield Adapted(learner.scores(), value)
