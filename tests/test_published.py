@@ -122,3 +122,10 @@ def test_the_card_reads_its_tables():
     filled = card.filled({"00_interval": table})
     assert filled["hides"].tolist() == ["an interval 4.5 times as wide over new items as over users"]
     assert "chapter 00" in card.page(filled)
+
+
+def test_who_falls_after_the_best_epoch():
+    steps = pd.DataFrame(
+        {"model": ["A"] * 3 + ["B"] * 3, "epoch": [1, 2, 3] * 2, "ndcg": [0.1, 0.3, 0.2, 0.1, 0.2, 0.3]}
+    )
+    assert tables.told_learning(steps).endswith("help: A.")

@@ -154,14 +154,20 @@ def told_surviving(tables: Mapping[str, pd.DataFrame], n: int) -> str:
     return f"With {n} users, {'; '.join(parts)} (Holm over each kind)."
 
 
-def told_shift(rows: pd.DataFrame, metric: str) -> str:
-    """Return what text and generated words add to the posterior without them, in each mode, over users."""
+def shifts(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return the rows of `study.compare` against our posterior without text, over users, with a column `mode`."""
     parts = []
     for mode in MODES:
         found = study.compare(rows[rows["mode"] == mode], "posterior", metric=metric, unit="user")
-        answers = marked(found)
-        for model in ("damped biases", *(name for name in found.index if name.startswith("posterior with"))):
-            parts.append(f"{model} {answers[model]} ({mode})")
+        parts.append(found.assign(mode=mode))
+    return pd.concat(parts)
+
+
+def told_shift(rows: pd.DataFrame, metric: str) -> str:
+    """Return what damping alone, text and generated words change of our posterior, in each mode."""
+    table = shifts(rows, metric)
+    table = table[table["model"].str.startswith(("damped", "posterior with"))]
+    parts = [f"{row.model} {text} ({row.mode})" for row, text in zip(table.itertuples(), marked(table))]
     return f"Compared with our posterior without text, {METRICS[metric]} over users: {'; '.join(parts)}."
 
 
@@ -230,3 +236,13 @@ def told_shown(rows: pd.DataFrame, n: int) -> str:
         found = {mode: surviving(rows, mode, metric, n) for mode in MODES}
         lines.append(f"- **{name}.** {told_surviving(found, n)}")
     return "\n".join(lines)
+
+
+def told_learning(curves: pd.DataFrame, fall: float = 0.01) -> str:
+    """Return which models rank new items worse after their best epoch, by more than `fall` at the last one.
+
+    `curves` have a row a model, fold and epoch (`rivals.recorded.curves`).
+    """
+    path = curves.groupby(["epoch", "model"])["ndcg"].mean().unstack()
+    fell = ", ".join(path.columns[path.iloc[-1] < path.max() - fall]) or "none"
+    return f"After a best epoch these rank new items worse again, so that more seconds would not help: {fell}."
