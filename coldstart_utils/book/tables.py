@@ -124,34 +124,42 @@ def told_users() -> str:
 
 
 def told_beside(table: pd.DataFrame, metric: str) -> str:
-    """Return for each mode which published values lie above what a constant and item means reach."""
+    """Return which published methods have a higher value than a constant and than item means, mode by mode, in words.
+
+    `table` as `beside` gives it for that metric.
+    """
     parts = []
     for mode in MODES:
         part = table[table["mode"] == mode].set_index("model")
-        theirs, marks = part[part["whose"] == "published"]["mean"], part["mean"]
-        counts = [f"{(theirs > marks[name]).sum()} above {name} ({marks[name]:.3f})" for name in MARKS]
-        best = part[part["whose"] == "ours"]["mean"].idxmax()
-        parts.append(
-            f"In {mode} mode, of {len(theirs)} published values of {METRICS[metric]} there are {', '.join(counts)}; "
-            f"best of ours: {best} ({marks[best]:.3f})"
-        )
-    return ". ".join(parts) + "."
+        theirs, ours = (part[part["whose"] == whose]["mean"] for whose in ("published", "ours"))
+        above = [
+            f"above {mark} ({ours[mark]:.3f}) {', '.join(theirs.index[theirs > ours[mark]]) or 'none'}"
+            for mark in MARKS[1:]
+        ]
+        best = ours.idxmax()
+        parts.append(f"In {mode} mode, {'; '.join(above)}; best of ours: {best} ({ours[best]:.3f}).")
+    return f"By {METRICS[metric]}. {' '.join(parts)}"
 
 
-def told_surviving(tables: Mapping[str, pd.DataFrame], n: int) -> str:
-    """Return how many differences are shown with n users, of those between published values and of those to marks."""
-    parts = []
-    for mode, table in tables.items():
-        pairs, marks = table[table["kind"] == "published"], table[table["kind"] == "mark"]
-        firm, paired = (int((pairs["shown"] == how).sum()) for how in ("on any users", "if on the same users"))
-        above = marks[(marks["shown"] == "on any users") & (marks["difference"] > 0)]
-        counts = [f"{int((above['against'] == name).sum())} above {name}" for name in MARKS]
-        methods = marks["one"].nunique()
-        parts.append(
-            f"{mode} mode: {firm} of {len(pairs)} differences between published methods are shown whoever was tested, "
-            f"{paired} more if all were tested on the same users; of {methods} methods {', '.join(counts)}"
-        )
-    return f"With {n} users, {'; '.join(parts)} (Holm over each kind)."
+def counts(rows: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Return what n users can show, a row for each mode and metric, for readers.
+
+    Of the pairs of published methods: how many differ whoever was tested, and if all met the same users. Of the
+    methods: how many are shown above each mark.
+    """
+    found = {}
+    for mode in MODES:
+        for metric, name in METRICS.items():
+            table = surviving(rows, mode, metric, n)
+            pairs, marks = table[table["kind"] == "published"], table[table["kind"] == "mark"]
+            firm = pairs["shown"] == "on any users"
+            above = marks[(marks["shown"] == "on any users") & (marks["difference"] > 0)]["against"]
+            same = firm | (pairs["shown"] == "if on the same users")
+            row = {"pairs that differ": f"{firm.sum()} of {len(pairs)}", "if on the same users": f"{same.sum()}"}
+            methods = marks["one"].nunique()
+            row |= {f"above {mark}": f"{(above == mark).sum()} of {methods}" for mark in MARKS}
+            found[f"{mode}, {name}"] = row
+    return pd.DataFrame(found).T
 
 
 def shifts(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -221,21 +229,6 @@ def gaps_of(table: pd.DataFrame) -> tuple[float, str]:
     value = table.set_index("model")["mean"]
     gaps = {ours: value[ours] - value[theirs] for ours, theirs in RESTATED.items()}
     return max(map(abs, gaps.values())), "; ".join(f"{name} {signed(gap)}" for name, gap in gaps.items())
-
-
-def told_tasks(rows: pd.DataFrame, n: int) -> str:
-    """Return as a list in Markdown what the published values lie above, by both metrics, and what text adds here."""
-    lines = [told_beside(beside(rows, metric, n), metric) for metric in METRICS] + [told_shift(rows, "ndcg")]
-    return "\n".join(f"- {line}" for line in lines)
-
-
-def told_shown(rows: pd.DataFrame, n: int) -> str:
-    """Return as a list in Markdown which published differences n users can show, by both metrics."""
-    lines = []
-    for metric, name in METRICS.items():
-        found = {mode: surviving(rows, mode, metric, n) for mode in MODES}
-        lines.append(f"- **{name}.** {told_surviving(found, n)}")
-    return "\n".join(lines)
 
 
 def told_learning(curves: pd.DataFrame, fall: float = 0.01) -> str:
