@@ -34,8 +34,8 @@ LEARNERS: dict[str, tuple[Callable[..., Iterator[Epoch]], Ranges]] = {
     "BPR factors, bridged": (bpr_bridged, {"rate": (1e-2, 0.3), "reg": (1e-3, 0.1), "penalty": (1.0, 100.0)}),
     "feature embeddings": (feature_embeddings, {"rate": (2e-3, 5e-2), "decay": (1e-2, 3.0)}),
     "DropoutNet": (dropoutnet, NETWORK | {"dropped": (0.25, 1.0)}),
-    "two towers": (two_towers, NETWORK | {"temperature": (0.05, 1.0)}),
-    "CLCRec": (clcrec, NETWORK | {"temperature": (0.05, 1.0), "share": (0.1, 0.9)}),
+    "two towers": (two_towers, NETWORK | {"rate": (2e-3, 0.2), "temperature": (0.05, 2.0)}),
+    "CLCRec": (clcrec, NETWORK | {"rate": (2e-3, 0.2), "temperature": (0.05, 2.0), "share": (0.1, 0.9)}),
     "ALDI": (aldi, NETWORK | {"weight": (0.1, 10.0)}),
 }
 PARTS = {"choices": "ridge on choices", "ALS": "bridge to ALS", "EASE": "bridge to EASE"}
