@@ -91,7 +91,7 @@ def test_figures_and_sentences_of_tables():
     assert tables.draw_surviving(found, title="", metric="precision").axes
     assert "MWUF 58" in tables.told_users() and "above item means" in tables.told_beside(table, "precision")
     few, many = tables.counts(rows, 58), tables.counts(rows, 10**6)
-    assert few.shape == (4, 5) and many.loc["click, nDCG@5", "pairs that differ"] == "6 of 6"
+    assert few.shape == (4, 6) and many.loc["click, nDCG@5", "pairs that differ"] == "6 of 6"
 
 
 def test_a_claim_about_marks_follows_the_rows():

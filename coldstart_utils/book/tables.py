@@ -144,8 +144,8 @@ def told_beside(table: pd.DataFrame, metric: str) -> str:
 def counts(rows: pd.DataFrame, n: int) -> pd.DataFrame:
     """Return what n users can show, a row for each mode and metric, for readers.
 
-    Of the pairs of published methods: how many differ whoever was tested, and if all met the same users. Of the
-    methods: how many are shown above each mark.
+    The standard deviation of a mean over n users; of the pairs of published methods, how many differ whoever was
+    tested, and if all met the same users; of the methods, how many are shown above each mark.
     """
     found = {}
     for mode in MODES:
@@ -155,7 +155,8 @@ def counts(rows: pd.DataFrame, n: int) -> pd.DataFrame:
             firm = pairs["shown"] == "on any users"
             above = marks[(marks["shown"] == "on any users") & (marks["difference"] > 0)]["against"]
             same = firm | (pairs["shown"] == "if on the same users")
-            row = {"pairs that differ": f"{firm.sum()} of {len(pairs)}", "if on the same users": f"{same.sum()}"}
+            row = {f"sd of a mean of {n}": f"{marks['error any'].iloc[0]:.3f}"}
+            row |= {"pairs that differ": f"{firm.sum()} of {len(pairs)}", "if on the same users": f"{same.sum()}"}
             methods = marks["one"].nunique()
             row |= {f"above {mark}": f"{(above == mark).sum()} of {methods}" for mark in MARKS}
             found[f"{mode}, {name}"] = row
