@@ -11,6 +11,7 @@ from scipy import optimize, sparse
 
 from coldstart_utils.book import rivals_plots
 from coldstart_utils.catalogue import splits
+from coldstart_utils.data import papers
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.measure import ranking, study
 from coldstart_utils.models import als
@@ -384,6 +385,28 @@ def test_edges_are_noticed():
 def test_a_setting_reads_back():
     assert recorded.knobs_of("rate 0.01, epochs 12") == {"rate": 0.01, "epochs": 12.0}
     assert recorded.knobs_of("") == {}
+
+
+def test_the_program_goes_on_where_it_stopped(world, tmp_path, monkeypatch, capsys):
+    split, *_ = world
+    folds, fitted = study.item_folds(split.train + split.test, 2), []
+
+    def fit(split):
+        fitted.append(split.seed)
+        return ranking.from_items(np.arange(ITEMS))
+
+    contests = [("new items", {"toy": study.Arm(fit)}, folds)]
+    monkeypatch.setattr(papers, "contests", lambda world, dataset: contests)
+    path, shared = tmp_path / "papers.tsv", {"users": USERS, "items": ITEMS}
+    papers.measure("films", None, None, 3, path, shared)
+    first = recorded.table(path=path)
+    assert fitted == [0, 1] and first["fold"].tolist() == [0, 1] and list(first.columns) == recorded.COLUMNS
+    assert (first["trials"] == 0).all() and first["setting"].tolist() == ["", ""]
+    pd.read_csv(path, sep="\t").iloc[:1].to_csv(path, sep="\t", index=False)
+    papers.measure("films", None, None, 3, path, shared)
+    assert fitted == [0, 1, 1] and recorded.table(path=path)["ndcg"].tolist() == first["ndcg"].tolist()
+    papers.measure("films", None, ["another"], 3, path, shared)
+    assert fitted == [0, 1, 1]
 
 
 @pytest.mark.parametrize("asked", ["new items", "new users, 5 choices"])
