@@ -87,15 +87,16 @@ def test_figures_and_sentences_of_tables():
     table = tables.beside(rows, "precision", 58)
     assert len(table) == 2 * 3 + 7 and (table["low"] <= table["high"]).all()
     assert len(tables.draw_beside(table, metric="precision", n=58).axes) == 2
-    found = {mode: tables.surviving(rows, mode, "precision", 58) for mode in tables.MODES}
+    found = {mode: tables.surviving(rows, rows, mode, "precision", 58) for mode in tables.MODES}
     assert tables.draw_surviving(found, title="", metric="precision").axes
     assert "MWUF 58" in tables.told_users() and "above item means" in tables.told_beside(table, "precision")
-    few, many = tables.counts(rows, 58), tables.counts(rows, 10**6)
+    assert "click mode chance 0." in tables.told_few(rows, rows)
+    few, many = tables.counts(rows, rows, 58), tables.counts(rows, rows, 10**6)
     assert few.shape == (4, 6) and many.loc["click, nDCG@5", "pairs that differ"] == "6 of 6"
 
 
 def test_a_claim_about_marks_follows_the_rows():
-    marks = tables.marks_of(rows_of(np.random.default_rng(2)), 58)
+    marks = tables.marks_of(rows := rows_of(np.random.default_rng(2)), rows, 58)
     assert len(marks) == 2 * 7 * 3 and set(marks["metric"]) == {"precision", "ndcg"}
     high = marks.assign(difference=1.0, shown="on any users")
     held, text = tables.none_above(high, "item means")

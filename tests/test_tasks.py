@@ -120,3 +120,8 @@ def test_directions_keep_the_kernel():
     centred = Z - Z.mean(axis=0)
     expected = centred @ centred.T
     assert np.allclose(found @ found.T * np.trace(expected) / 12, expected)
+
+
+def test_the_published_rounds_ask_what_says_nothing_of_taste(R):
+    rows = task_methods.run_published(R, FIRST["torch"], [0, 1])
+    assert set(rows["model"]) == {"chance", "a constant", "item means"} and len(rows) == 2 * 2 * 3 * 6

@@ -76,10 +76,13 @@ def draw_beside(table: pd.DataFrame, *, metric: str, n: int) -> Figure:
     return fig
 
 
-def surviving(rows: pd.DataFrame, mode: str, metric: str, n: int) -> pd.DataFrame:
-    """Return `published.survivors` of a mode and metric for n tested users, with our spread and our marks."""
+def surviving(rows: pd.DataFrame, few: pd.DataFrame, mode: str, metric: str, n: int) -> pd.DataFrame:
+    """Return `published.survivors` of a mode and metric for n tested users, with the spread of our methods in `rows`.
+
+    The marks are those of people chosen as the published code does, `few` (`task_methods.run_published`).
+    """
     same, other = spreads(rows, mode, metric)
-    marks = rows[rows["mode"] == mode].groupby("model", sort=False)[metric].mean()[list(MARKS)]
+    marks = few[few["mode"] == mode].groupby("model", sort=False)[metric].mean()[list(MARKS)]
     return published.survivors(_values(mode, metric), marks, n, same=same, other=other)
 
 
@@ -113,6 +116,16 @@ def draw_surviving(tables: Mapping[str, pd.DataFrame], *, title: str, metric: st
     return fig
 
 
+def told_few(rows: pd.DataFrame, few: pd.DataFrame) -> str:
+    """Return what the marks reach on people chosen as the published code does, compared with all who qualify."""
+    parts = []
+    for mode in MODES:
+        means = [part[part["mode"] == mode].groupby("model")["precision"].mean() for part in (few, rows)]
+        told = ", ".join(f"{mark} {means[0][mark]:.3f} ({means[1][mark]:.3f})" for mark in MARKS)
+        parts.append(f"{mode} mode {told}")
+    return f"On people with few ratings, and in brackets on all, P@5 is: {'; '.join(parts)}."
+
+
 def told_users() -> str:
     """Return how many test users the printed digits allow, by precision and hit rate."""
     table, parts = published.published("meta-learners"), []
@@ -141,7 +154,7 @@ def told_beside(table: pd.DataFrame, metric: str) -> str:
     return f"By {METRICS[metric]}. {' '.join(parts)}"
 
 
-def counts(rows: pd.DataFrame, n: int) -> pd.DataFrame:
+def counts(rows: pd.DataFrame, few: pd.DataFrame, n: int) -> pd.DataFrame:
     """Return what n users can show, a row for each mode and metric, for readers.
 
     The standard deviation of a mean over n users; of the pairs of published methods, how many differ whoever was
@@ -150,7 +163,7 @@ def counts(rows: pd.DataFrame, n: int) -> pd.DataFrame:
     found = {}
     for mode in MODES:
         for metric, name in METRICS.items():
-            table = surviving(rows, mode, metric, n)
+            table = surviving(rows, few, mode, metric, n)
             pairs, marks = table[table["kind"] == "published"], table[table["kind"] == "mark"]
             firm = pairs["shown"] == "on any users"
             above = marks[(marks["shown"] == "on any users") & (marks["difference"] > 0)]["against"]
@@ -203,12 +216,12 @@ def told_warm(table: pd.DataFrame, listed: pd.Series) -> str:
     )
 
 
-def marks_of(rows: pd.DataFrame, n: int) -> pd.DataFrame:
+def marks_of(rows: pd.DataFrame, few: pd.DataFrame, n: int) -> pd.DataFrame:
     """Return how published values stand to our marks with n users: rows of `surviving`, with `mode` and `metric`."""
     parts = []
     for mode in MODES:
         for metric in METRICS:
-            found = surviving(rows, mode, metric, n)
+            found = surviving(rows, few, mode, metric, n)
             parts.append(found[found["kind"] == "mark"].assign(mode=mode, metric=metric))
     return pd.concat(parts, ignore_index=True)
 

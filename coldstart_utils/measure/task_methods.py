@@ -15,7 +15,7 @@ from ..models.als import Factors, als_explicit, damped_biases
 from ..models.evidence import posterior
 from ..models.least_squares import ridge
 from .study import Setting, pattern_search
-from .tasks import First, Round, Tasks, as_clicks, everybody, graded
+from .tasks import First, Round, Tasks, as_clicks, as_published, everybody, graded
 
 Array = np.ndarray
 RANK, DIRECTIONS = 8, 128
@@ -170,6 +170,20 @@ def run_modes(
             for one in islice(everybody(labels, seed), rounds):
                 found = run_round(one, of_mode, features, first, clicks=mode == "click", trials=trials)
                 rows.append(found.assign(mode=mode, split=seed))
+    return pd.concat(rows, ignore_index=True)
+
+
+def run_published(R: sparse.csr_matrix, first: First, seeds: Iterable[int]) -> pd.DataFrame:
+    """Return the rows of `run_round` for chance, a constant and item means, on people chosen `as_published`.
+
+    One round for each mode and seed; columns as those of `run_modes`.
+    """
+    plain = {name: method for name, method in contenders([], 1.0).items() if not method.knobs}
+    rows = []
+    for mode, labels in {"rating": R, "click": as_clicks(R)}.items():
+        for seed in seeds:
+            found = run_round(as_published(labels, seed), plain, {}, first, clicks=mode == "click")
+            rows.append(found.assign(mode=mode, split=seed))
     return pd.concat(rows, ignore_index=True)
 
 
