@@ -41,8 +41,8 @@ def judged(layers: Mapping[str, Tensor], user: Tensor, items: Tensor) -> Tensor:
     """Return the scores [n] of the decision layers for one user [p] and items [n, d]: ReLU(W₁[i; u] + b₁)·w₂."""
     import torch
 
-    both = torch.cat([items, user.expand(len(items), -1)], dim=1)
-    return torch.relu(both @ layers["W"].T + layers["b"]) @ layers["w"]
+    for_items, for_user = layers["W"].split([items.shape[1], len(user)], dim=1)
+    return torch.relu(items @ for_items.T + (for_user @ user + layers["b"])) @ layers["w"]
 
 
 def adapted(
@@ -68,19 +68,19 @@ def adapted(
 def lists_of(X: sparse.csr_matrix, users: Array, yes: int, pool: Array, rng: np.random.Generator) -> Array:
     """Return for each user `yes` of their choices and `NO_AGAINST_YES` times as many other items of the `pool`.
 
-    Shape [users, yes·(1 + NO_AGAINST_YES)], the choices first, drawn with repetition from what a row of X stores. The
-    others are drawn from all, as long as they meet a choice a few times anew.
+    Shape [users, yes·(1 + NO_AGAINST_YES)], the choices first: drawn from what a row of X [users, items] stores, and
+    repeated where it stores fewer. The others are drawn from all; what meets a choice is drawn anew a few times.
     """
-    rows = []
-    for user in users:
-        own = X.indices[X.indptr[user] : X.indptr[user + 1]]
-        others = rng.choice(pool, NO_AGAINST_YES * yes)
-        for _ in range(5):
-            wrong = np.isin(others, own)
-            others[wrong] = rng.choice(pool, wrong.sum())
-        liked = rng.permutation(own)[:yes] if len(own) >= yes else rng.choice(own, yes)
-        rows.append(np.concatenate([liked, others]))
-    return np.array(rows)
+    chosen = X[users].toarray() > 0
+    order = np.where(chosen, rng.random(chosen.shape), 2.0)
+    first = np.argpartition(order, yes - 1, axis=1)[:, :yes]
+    first = np.take_along_axis(first, np.argsort(np.take_along_axis(order, first, 1), axis=1), 1)
+    liked = np.take_along_axis(first, np.arange(yes) % chosen.sum(axis=1)[:, None], 1)
+    others = rng.choice(pool, (len(users), NO_AGAINST_YES * yes))
+    for _ in range(5):
+        wrong = np.take_along_axis(chosen, others, 1)
+        others[wrong] = rng.choice(pool, wrong.sum())
+    return np.hstack([liked, others])
 
 
 class Learner:
