@@ -41,12 +41,6 @@ RESERVED = {
 }
 LAZY = {"torch", "transformers", "optuna", "papermill", "sphinx"}
 LONGEST_ROOM, LONGEST_FUNCTION = 350, 42
-# What is too long today. The lists may only become shorter.
-LONG_ROOMS = set()
-LONG_FUNCTIONS = {
-    "language.finetuning.fit",
-    "measure.ranking.evaluate",
-}
 
 
 def name_of(path):
@@ -162,16 +156,16 @@ def test_importing_the_package_loads_nothing_heavy():
     assert result.stdout.split() == []
 
 
-def test_rooms_are_small_but_for_those_known():
-    assert {room for room, source in ROOMS.items() if len(source.splitlines()) > LONGEST_ROOM} == LONG_ROOMS
+def test_rooms_are_small():
+    assert {room for room, source in ROOMS.items() if len(source.splitlines()) > LONGEST_ROOM} == set()
 
 
-def test_functions_are_short_but_for_those_known():
+def test_functions_are_short():
     found = set()
     for room, tree in TREES.items():
         functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
         found |= {f"{room}.{f.name}" for f in functions if f.end_lineno - f.lineno + 1 > LONGEST_FUNCTION}
-    assert found == LONG_FUNCTIONS
+    assert found == set()
 
 
 def public(room):

@@ -25,13 +25,19 @@ def empirical_prior(factors: Array, old: Array, K: Array | None = None, *, reg: 
     mean = np.tile(factors[old].mean(axis=0, dtype=float), (len(factors), 1))
     misses = factors[old] - mean[old]
     if K is not None:
-        mean += bridge(K, misses, old, np.arange(len(factors)), reg)
+        mean = prior_means(factors, old, K, np.arange(len(factors)), reg=reg)
         misses = left_out(K, misses, old, reg)
     covariance = np.atleast_2d(np.cov(misses.T))
     # Factors may lie in fewer directions than they have numbers; the others get a thousandth of the mean spread, or,
     # where all known factors are the same, of their length.
     spread = np.trace(covariance) / len(covariance) or np.square(mean[0]).mean() or 1.0
     return mean, covariance + 1e-3 * spread * np.eye(len(covariance))
+
+
+def prior_means(factors: Array, old: Array, K: Array, rows: Array, *, reg: float = 10.0) -> Array:
+    """Return the means of `empirical_prior` with the kernel K of some `rows` only [rows, rank]."""
+    average = factors[old].mean(axis=0, dtype=float)
+    return average + bridge(K, factors[old] - average, old, rows, reg)
 
 
 def posterior(
