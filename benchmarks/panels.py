@@ -1,4 +1,6 @@
-"""The page of the what-if panels: loads, keys and memory, with one visitor and with thirty at once.
+"""The what-if panels: keys in both hosts, loads and memory, with one visitor and with thirty at once.
+
+    python benchmarks/panels.py [--hosts page lab] [--keys 200] [--loads 200] [--visitors 30]
 
 Starts `coldstart demo` on the loopback address and Chromium beside it, so that both share this machine's cores. Of the
 thirty one types in Chromium; the others speak to the server over websockets as a page does. Prints the load of the
@@ -19,7 +21,7 @@ import psutil
 from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
-from driver import DRAWN, STOPWATCH, arrive, chromium, demo
+from driver import DRAWN, STOPWATCH, arrive, chromium, demo, fresh, lab_page, laboratory, latencies
 from visitor import Visitor
 
 WORDS = "robotsinlovewithanoldspaceship"  # no space: one at the end changes nothing, and nothing would be drawn
@@ -47,6 +49,19 @@ def told(what: str, times: list[float]) -> None:
     ninth = sorted(times)[int(0.9 * (len(times) - 1))]
     spread = f"90 % below {ninth:.0f}, slowest {max(times):.0f}, n = {len(times)}"
     print(f"{what}: median {statistics.median(times):.0f} ms, {spread}", flush=True)
+
+
+def keys(page, host: str, n: int) -> None:
+    """Press n keys in the panel of a new item, half on its slider, half typed, and tell how long pictures took."""
+    panel = fresh(page, "item")
+    there_and_back = ["ArrowRight"] * (n // 4) + ["ArrowLeft"] * (n // 4)
+    slider = latencies(panel, panel.get_by_role("slider").first, there_and_back, DRAWN["item"], still=120)
+    told(f"{host}, slider: key press to new picture", slider)
+    title, typed = panel.get_by_label("Title"), []
+    for begun in range(0, n // 2, 25):
+        title.fill("")
+        typed += latencies(panel, title, list(WORDS[: min(25, n // 2 - begun)]), DRAWN["item"], still=120)
+    told(f"{host}, typing: key press to new picture", typed)
 
 
 def loads(browser, url: str, n: int) -> None:
@@ -116,20 +131,38 @@ def typing(visitor: Visitor, letters: str, pause: float, done: Event, heard: lis
 def main() -> None:
     """Print the figures."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--loads", type=int, default=200)
-    options.add_argument("--visitors", type=int, default=30)
+    options.add_argument("--hosts", nargs="*", choices=("page", "lab"), default=["page", "lab"])
+    options.add_argument("--keys", type=int, default=200, help="in each host")
+    options.add_argument("--loads", type=int, default=200, help="of the page")
+    options.add_argument("--visitors", type=int, default=30, help="of the page, at once")
     options.add_argument("--pause", type=int, default=1000, help="milliseconds between an answer and the next letter")
     given = options.parse_args()
     print(f"load of this machine: {os.getloadavg()[0]:.1f} on {psutil.cpu_count()} cores")
-    with tempfile.TemporaryDirectory() as folder, demo(Path(folder)) as server, sync_playwright() as playwright:
-        browser, begun = chromium(playwright), time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        browser = chromium(playwright)
+        if "page" in given.hosts:
+            on_the_page(browser, Path(folder), given)
+        if "lab" in given.hosts and given.keys:
+            (Path(folder) / "lab").mkdir()
+            with laboratory(Path(folder) / "lab") as server:
+                keys(lab_page(browser, server), "JupyterLab", given.keys)
+        browser.close()
+
+
+def on_the_page(browser, folder: Path, given: argparse.Namespace) -> None:
+    """Measure the page: from the start of its server, keys, loads, visitors."""
+    begun = time.perf_counter()
+    with demo(folder) as server:
         arrive(browser, server.url).close(run_before_unload=True)
-        print(f"preparation, and the first page after it: {time.perf_counter() - begun:.1f} s")
+        print(f"start of the server, preparation, first page: {time.perf_counter() - begun:.1f} s", flush=True)
+        if given.keys:
+            page = arrive(browser, server.url, viewport={"width": 1280, "height": 1000})
+            keys(page, "the page", given.keys)
+            page.close(run_before_unload=True)
         if given.loads:
             loads(browser.new_context(), server.url, given.loads)  # which keeps what it has loaded, as a browser does
         if given.visitors:
             crowd(browser, server, given.visitors, WORDS[:25], given.pause)
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -38,8 +38,11 @@ RESERVED = {
     "fastapi": {"serving"},
     "papermill": {"book.run"},
     "sphinx": {"book.site"},
+    "pyspark": {"serving.spark"},  # and the rooms that are called after it
+    "pyarrow": {"serving.spark"},
 }
-LAZY = {"torch", "transformers", "optuna", "papermill", "sphinx"}
+# pandas imports pyarrow where it finds it
+LAZY = {"torch", "transformers", "optuna", "papermill", "sphinx", "pyspark"}
 LONGEST_ROOM, LONGEST_FUNCTION = 350, 42
 
 
@@ -98,7 +101,7 @@ def allowed(importer, imported):
 
 
 def belongs(library, room):
-    return bool({room, wing(room)} & RESERVED[library])
+    return any(place in (room, wing(room)) or room.startswith(f"{place}_") for place in RESERVED[library])
 
 
 @rooms
@@ -146,6 +149,8 @@ def test_the_rules_would_notice_a_breach():
     assert allowed("language.context", "language.encoders") and allowed("book.cli", "whatif.page")
     assert belongs("torch", "language.towers") and belongs("torch", "rivals.content")
     assert belongs("papermill", "book.run")
+    assert belongs("pyspark", "serving.spark") and belongs("pyspark", "serving.spark_lists")
+    assert not belongs("pyspark", "serving.service")
     assert not belongs("torch", "models.als") and not belongs("papermill", "book.cli")
 
 

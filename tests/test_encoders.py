@@ -3,6 +3,8 @@
 import logging
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -333,9 +335,17 @@ def test_the_default_model_is_the_installed_one():
     assert model_path("bert-base-uncased") == "bert-base-uncased"
 
 
-def test_the_exported_graph_says_what_the_model_says(loaded):
+def test_the_exported_graph_says_what_the_model_says(loaded, tmp_path):
     plain = TextEncoder(cache=False)
     plain.tokenizer, plain.model = loaded
     exported = TextEncoder(cache=False, backend="onnx")
     exported.tokenizer, exported.model = loaded
     np.testing.assert_allclose(exported.encode(TEXTS), plain.encode(TEXTS), atol=1e-5, rtol=0)
+    # Single texts are read by the same graph, in a process that never imports PyTorch.
+    code = "import sys; from coldstart_utils.language import encoders; import numpy as np; " + (
+        "np.save(sys.argv[2], encoders.quick(encoders.TextEncoder()).encode(eval(sys.argv[1]))); "
+        "assert 'torch' not in sys.modules"
+    )
+    texts = [*TEXTS, "ä 中文 <b>x</b> & 1,000", "long " * 400, "[MASK] don't [SEP]"]
+    subprocess.run([sys.executable, "-c", code, repr(texts), tmp_path / "quick.npy"], check=True)
+    np.testing.assert_allclose(np.load(tmp_path / "quick.npy"), plain.encode(texts), atol=1e-5, rtol=0)

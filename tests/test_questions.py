@@ -208,6 +208,25 @@ def test_the_release_is_joined_to_the_films(serve, tmp_path, ml100k, monkeypatch
     assert ml100k.items["item_id"][asked.right[3]] == IDS["item_id"][3]
 
 
+def test_the_release_as_its_authors_describe_it_is_read_whole(serve, tmp_path, ml100k):
+    """TREC.md of the release: the format of TREC's track of 2023, its three splits, `sentence_annotations` null."""
+    buffer, asked = io.BytesIO(), threads()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as z:
+        for n, split in enumerate(("train", "validation", "test")):
+            own = [{"url": f"https://reddit.com/{t['id']}", "domain": "movies", **t} for t in asked[n::3]]
+            z.writestr(f"trec_dataset/{split}/", "")
+            lines = "".join(json.dumps(t, ensure_ascii=False) + "\n" for t in own)
+            z.writestr(f"trec_dataset/{split}/queries.jsonl", lines.encode())
+            z.writestr(f"trec_dataset/{split}/qrel.txt", "".join(f"{t['id']} 0 12345 1\n" for t in own))
+            z.writestr(f"__MACOSX/trec_dataset/{split}/._queries.jsonl", b"\x00\x05\x16\x07 of the Finder \xff")
+    content = buffer.getvalue()
+    folder = questions.download_tomt(tmp_path / "tomt-ml-100k", serve(content), sha(content))
+    found = questions.read_questions(folder, ml100k)
+    assert found.table["query_id"].tolist() == IDS["query_id"].tolist()
+    assert found.texts[200] == "Film number 200. It had a dragon."
+    assert ml100k.items["item_id"][found.right].tolist() == IDS["item_id"].tolist()
+
+
 def test_install_fetches_them_into_the_cache(serve, tmp_path, monkeypatch):
     content = release(threads())
     monkeypatch.setenv("COLDSTART_CACHE", str(tmp_path))

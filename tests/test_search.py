@@ -1,10 +1,14 @@
 """language/search: BM25 by its formula, exact and approximate neighbours, questions that nobody should ask."""
 
+import copy
+
 import numpy as np
 import pytest
 
+from coldstart_utils.data import search_tuned
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.language import search
+from coldstart_utils.language.codes import Codes
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.models.scores import top_k
 
@@ -101,12 +105,36 @@ def test_nearest_block_by_block_is_the_order_of_all_products(block, rng):
 def test_few_vectors_are_searched_exactly_and_the_graph_finds_nearly_the_same(rng):
     vectors, questions = unit(rng.normal(size=(3000, 16))), unit(rng.normal(size=(50, 16)))
     exact, graph = search.VectorIndex(vectors), search.VectorIndex(vectors, approximate=True)
-    assert exact.graph is None and graph.graph is not None
+    assert exact.near is None and graph.near is not None
     found, cosines = graph.top(questions, 10)
     right, best = exact.top(questions, 10)
     assert np.mean([len({*a} & {*b}) / 10 for a, b in zip(found, right)]) > 0.9
     assert cosines[:, 0] == pytest.approx(best[:, 0], abs=0.1)
     assert cosines == pytest.approx(np.take_along_axis(exact.scores(questions), found, 1), abs=1e-5)
+
+
+def test_codes_find_nearly_the_same_and_their_cosines_are_exact(rng, monkeypatch):
+    monkeypatch.setattr(search, "GRAPH_UP_TO", 2000)
+    monkeypatch.setattr(search, "DEEP", 100)
+    kinds, kind = rng.normal(size=(40, 32)), rng.integers(0, 40, 3000)
+    vectors = unit(kinds[kind] + 0.5 * rng.normal(size=(3000, 32)))
+    vectors[2999] = vectors[5]
+    questions = unit(vectors[:50] + 0.02 * rng.normal(size=(50, 32)))
+    exact, index = search.VectorIndex(vectors, approximate=False), search.VectorIndex(vectors, approximate=True)
+    assert isinstance(index.near, Codes)
+    right, (found, cosines) = exact.top(questions, 10)[0], index.top(questions, 10)
+    assert np.mean([len({*a} & {*b}) / 10 for a, b in zip(found, right)]) > 0.9
+    assert cosines == pytest.approx(np.take_along_axis(exact.scores(questions), found, 1), abs=1e-6)
+    assert (np.diff(cosines, axis=1) <= 0).all()
+    assert found[5, :2].tolist() == [5, 2999]  # the same vector twice: the lower one first
+    # Who asks for more than the nearest lists may hold gets all of it, exactly.
+    assert index.top(questions[:3], 3000)[0].tolist() == exact.top(questions[:3], 3000)[0].tolist()
+
+
+def test_where_the_lists_hold_too_few_nothing_is_made_up(rng):
+    places = Codes(unit(rng.normal(size=(400, 8))), probed=0.05).search(unit(rng.normal(size=(4, 8))), 300)[1]
+    assert (places[:, 0] >= 0).all() and (places[:, -1] == -1).all()
+    assert all(len({*row[row >= 0]}) == (row >= 0).sum() for row in places)
 
 
 @pytest.mark.parametrize("vectors", [np.zeros((0, 3)), np.zeros(3), np.array([[1.0, np.nan]])])
@@ -196,3 +224,49 @@ def test_what_was_not_read_is_told(films, encoder, question, told):
 
 def test_a_plain_question_needs_no_remark(films, encoder):
     assert search.remarked("a boy and his dragon", films, encoder) == {}
+
+
+# --- The encoder's upper layers, tuned -------------------------------------------------------------------------------
+
+
+def upper_layers(encoder, layers):
+    import torch
+
+    return torch.nn.Sequential(*copy.deepcopy(encoder.model.encoder.layer[-layers:])).train(False)
+
+
+def test_layers_that_have_learnt_nothing_read_as_the_encoder_does(encoder):
+    texts = ["A boy hides a dragon", "War", "Somebody tells a long tale of two towns, a bridge, and a dog " * 3]
+    for layers in (1, 2):
+        hidden = search_tuned.below(texts, encoder, layers)
+        found = search_tuned.read_by(upper_layers(encoder, layers), hidden)
+        np.testing.assert_allclose(found, encoder.encode(texts), atol=1e-5, rtol=0)
+
+
+def test_layers_tuned_by_contrast_find_more_of_what_is_meant(encoder):
+    asked = ["a pet that breathes fire", "a trial", "armies", "a queen", "a storm at sea", "a bank is robbed"]
+    told = [
+        "Boy trains a dragon",
+        "A lawyer defends",
+        "Two kingdoms fight",
+        "She is crowned",
+        "A ship sinks",
+        "Thieves",
+    ]
+    items, hidden, right = encoder.encode(told), search_tuned.below(asked, encoder, 1), np.arange(6)
+
+    def loss(upper):
+        scores = unit(search_tuned.read_by(upper, hidden) - items.mean(axis=0)) @ items.T / search_tuned.TEMPERATURE
+        return (np.log(np.exp(scores).sum(axis=1)) - scores[right, right]).mean()
+
+    before = upper_layers(encoder, 1)
+    *_, after = search_tuned.tuned(copy.deepcopy(before), hidden, right, items, 1e-4)
+    assert loss(after) < 0.9 * loss(before)
+
+
+def test_batches_hold_every_text_once_and_like_lengths_together(rng):
+    lengths = rng.integers(3, 200, 50)
+    for order in (None, rng):
+        parts = list(search_tuned.batches(lengths, order))
+        assert sorted(np.concatenate(parts)) == list(range(50)) and max(map(len, parts)) <= search_tuned.BATCH
+        assert sum(np.ptp(lengths[rows]) for rows in parts) <= np.ptp(lengths)

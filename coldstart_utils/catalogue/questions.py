@@ -218,7 +218,8 @@ def _release(archive: Path) -> dict[str, str]:
     texts: dict[str, str] = {}
     try:
         with zipfile.ZipFile(archive) as release:
-            names = [name for name in release.namelist() if "queries" in Path(name).name]
+            # What a Mac leaves beside each file of an archive, '._queries.jsonl', is none of them.
+            names = [name for name in release.namelist() if "queries" in (own := Path(name).name) and own[:2] != "._"]
             files = {name: release.read(name) for name in names if Path(name).suffix in (".json", ".jsonl")}
     except zipfile.BadZipFile as error:
         raise ColdstartError(f"{archive}: expected a zip archive ({error})") from None

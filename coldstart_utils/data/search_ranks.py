@@ -48,6 +48,7 @@ RANKS = "ml-100k-search-ranks.tsv"
 LIKE_IT = "+ questions like it"
 # What takes minutes: recorded, and not computed anew by the chapter.
 LATE, TUNED = "+ late interaction", "queries tuned by contrast"
+TUNED_UPPER = "upper layers tuned by contrast"  # by `search_tuned.py`
 PENALTIES = (0.03, 0.1, 0.3, 1.0)
 FACTS = ("asked", "query_id", "item_id", "half", "words", "shared")
 Array = np.ndarray
@@ -163,7 +164,9 @@ def of_people(dataset: Dataset, encoder: TextEncoder, *, anew: bool) -> pd.DataF
     people = real_questions(dataset) if anew else None
     if people is None:
         return recorded
-    return ranks_of(dataset, people, encoder).merge(recorded[["query_id", LATE, TUNED]], how="left", on="query_id")
+    computed = ranks_of(dataset, people, encoder)
+    slow = [name for name in recorded if name not in computed]
+    return computed.merge(recorded[["query_id", *slow]], how="left", on="query_id")
 
 
 def exact(dataset: Dataset, search: Engine, most: int) -> dict[str, pd.DataFrame]:
@@ -189,7 +192,10 @@ def read() -> pd.DataFrame:
 
 
 def record(into: Path) -> None:
-    """Write the table into a folder. Raises ColdstartError where the questions of people are not installed."""
+    """Write the table into a folder, with the column of `search_tuned.py` as it was recorded.
+
+    Raises ColdstartError where the questions of people are not installed.
+    """
     films, encoder = attach_expansion(load_dataset("ml-100k")), TextEncoder()
     people, made = real_questions(films), generated_questions(films)
     if people is None:
@@ -198,8 +204,10 @@ def record(into: Path) -> None:
     for asked in (people, made):
         slow = known_items.best_ranks(slowly(films, asked, encoder), asked.relevant)
         tables.append(pd.concat([ranks_of(films, asked, encoder), slow], axis=1))
+    key, earlier = ["asked", "query_id"], read()
+    table = pd.concat(tables).merge(earlier[[*key, *earlier.columns.intersection([TUNED_UPPER])]], how="left", on=key)
     with written_aside(into / RANKS) as aside:
-        pd.concat(tables).to_csv(aside, sep="\t", index=False, float_format="%.4g")
+        table.to_csv(aside, sep="\t", index=False, float_format="%.4g")
 
 
 if __name__ == "__main__":

@@ -176,14 +176,17 @@ class TextEncoder:
     @cached_property
     def _positions(self) -> int | None:
         """The most tokens that the model can read, None if there is no such number."""
-        from transformers import AutoConfig
-
-        config = _load(AutoConfig, self.name, self.path)
-        most = getattr(config, "max_position_embeddings", None)
-        if most is None or config.model_type in ("t5", "xlnet"):
+        config = self._configuration()
+        most, kind = config.get("max_position_embeddings"), config.get("model_type", "")
+        if most is None or kind in ("t5", "xlnet"):
             return None
         # RoBERTa and its kin count positions from the one after that of padding.
-        return int(most) - (config.pad_token_id + 1 if "roberta" in config.model_type else 0)
+        return int(most) - (config["pad_token_id"] + 1 if "roberta" in kind else 0)
+
+    def _configuration(self) -> dict[str, Any]:
+        from transformers import AutoConfig
+
+        return dict(_load(AutoConfig, self.name, self.path).to_dict())
 
     def _check_length(self) -> None:
         most = self._positions
@@ -231,9 +234,24 @@ class TextEncoder:
 
 
 class _Quiet(TextEncoder):
-    """An encoder for one text at a time: on one thread, and silent about a text that was cut, which its caller says."""
+    """An encoder for one text at a time: on one thread, and silent about a text that was cut, which its caller says.
+
+    A model in a folder is read without PyTorch, whose import takes longer than a thousand texts.
+    """
 
     threads = 1
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        if not (Path(self.path) / "tokenizer.json").is_file():
+            return super().tokenizer
+        from transformers import PreTrainedTokenizerFast
+
+        return _load(PreTrainedTokenizerFast, self.name, self.path)
+
+    def _configuration(self) -> dict[str, Any]:
+        file = Path(self.path) / "config.json"
+        return dict(json.loads(file.read_text())) if file.is_file() else super()._configuration()
 
     def _tell(self, cut: list[bool]) -> None:
         return

@@ -14,6 +14,7 @@ import numpy as np
 from ..ground import ColdstartError
 from ..models.content import unit_rows
 from ..models.scores import top_k
+from .codes import Codes
 from .encoders import Reads, TextEncoder
 from .facts import words
 
@@ -22,6 +23,8 @@ Array = np.ndarray
 # Up to so many vectors an exact answer takes less than 5 ms on one core (`benchmarks/search.py`). A graph is faster at
 # any size, but it misses one or two of a hundred, and to build it costs as much as some thousand exact answers.
 EXACT_UP_TO = 30_000
+# Past so many a graph takes minutes to build, and codes answer as well; who asks for more than `DEEP` gets it exactly.
+GRAPH_UP_TO, DEEP = 200_000, 1_000
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 REMARKS = {
     "cut": "The language model reads the first {read} of {tokens} tokens.",
@@ -164,7 +167,8 @@ class WordIndex:
 
 
 class VectorIndex:
-    """Vectors of items [n, d] of length 1, searched exactly, or approximately by a graph of neighbours (HNSW, faiss).
+    """Vectors of items [n, d] of length 1, searched exactly, or approximately by a graph of neighbours (HNSW, faiss),
+    past `GRAPH_UP_TO` of them by `Codes`.
 
     `approximate` None means: only past `EXACT_UP_TO` vectors. Raises ColdstartError for another shape or NaN.
     """
@@ -174,7 +178,8 @@ class VectorIndex:
         if self.vectors.ndim != 2 or not len(self.vectors) or not np.isfinite(self.vectors).all():
             raise ColdstartError(f"vector index: expected finite vectors [items, d], got shape {np.shape(vectors)}")
         wanted = len(self.vectors) > EXACT_UP_TO if approximate is None else approximate
-        self.graph = _graph(self.vectors, links, effort) if wanted else None
+        few = len(self.vectors) <= GRAPH_UP_TO
+        self.near = None if not wanted else _graph(self.vectors, links, effort) if few else Codes(self.vectors)
 
     def scores(self, questions: Array) -> Array:
         """Return the cosine of each item for each question vector [questions, d], float32 [questions, items]."""
@@ -183,15 +188,15 @@ class VectorIndex:
     def top(self, questions: Array, k: int) -> tuple[Array, Array]:
         """Return the k nearest items of each question vector [questions, d] and their cosines [questions, k].
 
-        Exact, with ties to the lower item, or by the graph, which may miss some. Raises ColdstartError unless 1 <= k <=
-        items.
+        Exact, with ties to the lower item, or by graph or codes, which may miss some. Raises ColdstartError unless
+        1 <= k <= items.
         """
         if not 1 <= k <= len(self.vectors):
             raise ColdstartError(f"vector index: expected k from 1 to {len(self.vectors)}, got {k!r}")
         questions = np.ascontiguousarray(np.atleast_2d(questions), np.float32)
-        if self.graph is None:
+        if self.near is None or k > DEEP:
             return nearest(questions, self.vectors, k)
-        cosines, items = self.graph.search(questions, k)
+        cosines, items = self.near.search(questions, k)
         return items, cosines
 
 

@@ -19,19 +19,32 @@ def empirical_prior(factors: Array, old: Array, K: Array | None = None, *, reg: 
     `factors` [n, rank] are known for the rows `old`. The mean is a `bridge` from K [n, n] around their average (only
     the average without K), the covariance that of its misses when left out: empirical Bayes (Efron & Morris 1975).
     """
-    factors, old = floats(factors, "factors"), places(old, len(factors), "old")
-    if len(old) < 2:
-        raise ColdstartError(f"empirical_prior: expected at least two rows that are known, got {len(old)}")
+    factors, old = _known(factors, old)
     mean = np.tile(factors[old].mean(axis=0, dtype=float), (len(factors), 1))
-    misses = factors[old] - mean[old]
     if K is not None:
         mean = prior_means(factors, old, K, np.arange(len(factors)), reg=reg)
+    return mean, empirical_covariance(factors, old, K, reg=reg)
+
+
+def empirical_covariance(factors: Array, old: Array, K: Array | None = None, *, reg: float = 10.0) -> Array:
+    """Return the covariance [rank, rank] of `empirical_prior` alone, without its means, in half the time."""
+    factors, old = _known(factors, old)
+    average = factors[old].mean(axis=0, dtype=float)
+    misses = factors[old] - average
+    if K is not None:
         misses = left_out(K, misses, old, reg)
     covariance = np.atleast_2d(np.cov(misses.T))
     # Factors may lie in fewer directions than they have numbers; the others get a thousandth of the mean spread, or,
     # where all known factors are the same, of their length.
-    spread = np.trace(covariance) / len(covariance) or np.square(mean[0]).mean() or 1.0
-    return mean, covariance + 1e-3 * spread * np.eye(len(covariance))
+    spread = np.trace(covariance) / len(covariance) or np.square(average).mean() or 1.0
+    return covariance + 1e-3 * spread * np.eye(len(covariance))
+
+
+def _known(factors: Array, old: Array) -> tuple[Array, Array]:
+    factors, old = floats(factors, "factors"), places(old, len(factors), "old")
+    if len(old) < 2:
+        raise ColdstartError(f"empirical_prior: expected at least two rows that are known, got {len(old)}")
+    return factors, old
 
 
 def prior_means(factors: Array, old: Array, K: Array, rows: Array, *, reg: float = 10.0) -> Array:

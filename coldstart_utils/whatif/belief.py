@@ -78,16 +78,20 @@ def factors(X: sparse.csr_matrix, kept: Array) -> tuple[Array, Array]:
     return model.U.astype(float), V
 
 
-def believed(known: Array, rows: Array, features: Array, other: Array, points: Array | None = None) -> Belief:
+def believed(
+    known: Array, rows: Array, features: Array, other: Array, points: Array | None = None, *, alike: Array | None = None
+) -> Belief:
     """Return what the factors `known` [n, rank] of `rows` teach about any other, from features [n, d] or none [n, 0].
 
-    `points` [n, 2] are where those factors lie on the map, if they do.
+    `points` [n, 2] are where those factors lie on the map, if they do. `alike` [n, n] is features·featuresᵀ, for who
+    has it already.
     """
     mean = known[rows].mean(axis=0)
-    _, population = evidence.empirical_prior(known, rows, None, reg=REG)
+    population = evidence.empirical_covariance(known, rows, reg=REG)
     W, covariance = np.zeros((0, known.shape[1])), population
     if features.shape[1]:
-        _, covariance = evidence.empirical_prior(known, rows, features @ features.T, reg=REG)
+        alike = features @ features.T if alike is None else alike
+        covariance = evidence.empirical_covariance(known, rows, alike, reg=REG)
         W = least_squares.ridge(features[rows], known[rows] - mean, REG)
     axes = np.zeros((len(mean), 2))
     if points is not None and len(points) == len(known):

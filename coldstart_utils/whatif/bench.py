@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from itertools import product
 
@@ -98,12 +98,14 @@ def prepare_bench(X: sparse.csr_matrix, features: Array, vectors: Array, tail: A
     return Bench(items, als, text, spread, fame, known, wanted, tail[items], alike, k, stray, luck)
 
 
+@lru_cache(maxsize=2)
 def grid(bench: Bench) -> pd.DataFrame:
     """Return the dials and measures of eighty policies."""
     tried = product((0.0, 0.25, 0.5, 0.75, 1.0), (0.0, 0.33, 0.67, 1.0), (0.0, 0.5), (0.0, 0.2))
     return pd.DataFrame([_row(bench, Dials(*values)) for values in tried])
 
 
+@lru_cache(maxsize=2)
 def front(bench: Bench) -> pd.DataFrame:
     """Return the dials and measures of the policies that only reserve places for the tail, few to many."""
     most = min(bench.k, int(bench.tail.sum()))
@@ -113,6 +115,13 @@ def front(bench: Bench) -> pd.DataFrame:
 @lru_cache(maxsize=64)
 def played(bench: Bench, dials: Dials) -> Played:
     """Return the lists of a policy and how good they are."""
+    lists = _lists(bench, replace(dials, exploration=0.0))
+    return measured(bench, _explored(bench, lists, dials.exploration))
+
+
+@lru_cache(maxsize=64)
+def _lists(bench: Bench, dials: Dials) -> Array:
+    """Return the lists [users, k] of a policy before chance has a part in them."""
     score = (1 - dials.text) * bench.als + dials.text * bench.text - dials.popularity * bench.fame
     if dials.reserve:
         # In the scores of ALS again, so that a place costs what it costs in chapter 06.
@@ -121,10 +130,8 @@ def played(bench: Bench, dials: Dials) -> Played:
         score = longtail.reserve(score, bench.tail, places, bench.k, each=False)
     score = np.where(bench.known, -np.inf, score)
     if dials.diversity:
-        lists = ranking.mmr(score, bench.alike, bench.k, dials.diversity)
-    else:
-        lists = metrics.top_k(score, bench.k)
-    return measured(bench, _explored(bench, lists, dials.exploration))
+        return ranking.mmr(score, bench.alike, bench.k, dials.diversity)
+    return metrics.top_k(score, bench.k)
 
 
 def measured(bench: Bench, lists: Array) -> Played:

@@ -57,6 +57,9 @@ class House:
         except Exception as error:  # in a thread it would vanish; visitors are told
             self.fault = str(error) if isinstance(error, ColdstartError) else f"{type(error).__name__}: {error}"
         self.ready.set()
+        if self.world:
+            # Behind the first page: whoever looks at the policies soon need not wait for all of it.
+            self.world.finish()
 
     def _begin(self, step: str) -> None:
         self.step = step

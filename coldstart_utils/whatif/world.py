@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ Array = np.ndarray
 Tell = Callable[[str], None]
 
 FOLDS = 5
-STEPS = ("texts", "model", "map", "folds", "groups", "recall", "policies", "search")
+STEPS = ("texts", "map", "folds", "groups", "recall", "policies", "model", "search")
 CONTROLS = {"title", "year", "genres", "age", "occupation"}
 
 
@@ -44,7 +45,7 @@ class World:
     `points` [items, 2] is the map, `x_poles` and `y_poles` say what lies at its ends. `choices` [users, items] are
     all choices, `counts` [items] and `active` [users] their sums. `groups` has the age, occupation and taste of each
     user, `members` the same as ones and zeros; `recall` is that of held-out users by k. `tail` [items] marks rarely
-    chosen items. `bench` is what policies are tried on, None without a tail, `grid` and `front` how some fare.
+    chosen items. `bench` is what policies are tried on, None without a tail.
     `desk` is where questions are asked, None where no text has a word.
     `absent` names the controls that this catalogue has no use for, `notes` says so.
     """
@@ -71,21 +72,33 @@ class World:
     recall: pd.DataFrame
     tail: Array
     bench: bench.Bench | None
-    grid: pd.DataFrame
-    front: pd.DataFrame
     desk: Desk | None
     absent: frozenset[str]
     notes: str
 
+    @property
+    def grid(self) -> pd.DataFrame:
+        """How eighty policies fare, computed when it is first asked for; empty without a bench."""
+        return bench.grid(self.bench) if self.bench else pd.DataFrame()
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """How those fare that only reserve places for the tail, as `grid`."""
+        return bench.front(self.bench) if self.bench else pd.DataFrame()
+
+    def finish(self) -> None:
+        """Compute what otherwise is when it is first asked for."""
+        if self.bench:
+            bench.grid(self.bench)
+            bench.front(self.bench)
+
 
 @dataclass(frozen=True)
 class _Policies:
-    """The marks of the tail [items]; the bench and how some policies fare on it, if there is one."""
+    """The marks of the tail [items], and what policies are tried on, None without a tail."""
 
     tail: Array
     bench: bench.Bench | None = None
-    grid: pd.DataFrame = field(default_factory=pd.DataFrame)
-    front: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def prepare(dataset: Dataset, encoder: TextEncoder, *, tell: Tell | None = None) -> World:
@@ -96,11 +109,11 @@ def prepare(dataset: Dataset, encoder: TextEncoder, *, tell: Tell | None = None)
     """
     if dataset.name == "ml-100k" and "synopsis" not in dataset.items:
         dataset = movielens.attach_expansion(dataset)
-    with _steps(tell) as begin:
+    with _steps(tell) as begin, ThreadPoolExecutor(1) as beside:
+        # The language model that reads what visitors type is loaded while the rest is computed.
+        loading = beside.submit(Reader, encoder)
         begin("texts")
         read = shelf(dataset, encoder)
-        begin("model")
-        reader = Reader(encoder)
         begin("map")
         X = dataset.matrix()
         atlas = _atlas(dataset, X, read)
@@ -114,6 +127,8 @@ def prepare(dataset: Dataset, encoder: TextEncoder, *, tell: Tell | None = None)
         recall = pd.concat([groups.recall_by_shots(X, profile, seed) for seed in range(2)], ignore_index=True)
         begin("policies")
         policies, no_policies = _policies(X, read)
+        begin("model")
+        reader = loading.result()
         begin("search")
         desk, no_questions = _desk(dataset, read, atlas, encoder, reader)
     absent = _absent(dataset, kinds, {"policy": no_policies, "question": no_questions})
@@ -143,13 +158,13 @@ def _atlas(dataset: Dataset, X: sparse.csr_matrix, read: Shelf) -> Atlas:
 
 def _models(X: sparse.csr_matrix, features: Array, atlas: Atlas, fold: Array) -> list[Belief]:
     """Learn what is believed of an item, without each fold in turn, and from all of them."""
-    warm = np.flatnonzero(atlas.V.any(axis=1))
+    warm, alike = np.flatnonzero(atlas.V.any(axis=1)), features @ features.T
     beliefs = []
     for left_out in range(FOLDS):
         kept = warm[fold[warm] != left_out]
         U, V = factors(X, kept)
-        beliefs.append(believed(V, kept, features, U, atlas.points))
-    return [*beliefs, believed(atlas.V, warm, features, atlas.U, atlas.points)]
+        beliefs.append(believed(V, kept, features, U, atlas.points, alike=alike))
+    return [*beliefs, believed(atlas.V, warm, features, atlas.U, atlas.points, alike=alike)]
 
 
 def _profiles(dataset: Dataset, kinds: pd.DataFrame, encoder: TextEncoder) -> Array:
@@ -169,7 +184,7 @@ def _policies(X: sparse.csr_matrix, read: Shelf) -> tuple[_Policies, str]:
         tried = bench.prepare_bench(X, read.features, read.vectors, tail)
     except ColdstartError as error:
         return _Policies(tail), str(error)
-    return _Policies(tail, tried, bench.grid(tried), bench.front(tried)), ""
+    return _Policies(tail, tried), ""
 
 
 def _desk(dataset: Dataset, read: Shelf, atlas: Atlas, encoder: TextEncoder, reader: Reader) -> tuple[Desk | None, str]:

@@ -2,24 +2,13 @@
 
 import statistics
 
-import nbformat
+import driver
 import numpy as np
 import pytest
-from driver import arrive, chromium, demo, lab, run_all
-from nbformat.v4 import new_code_cell, new_notebook
+from driver import arrive, chromium, demo
 from playwright.sync_api import expect, sync_playwright
 
-from coldstart_utils.book import pages
-
 expect.set_options(timeout=20_000)  # two cores may be busy with notebooks
-NOTEBOOK = """
-from coldstart_utils.catalogue.sources import load_dataset
-from coldstart_utils.language.encoders import TextEncoder
-from coldstart_utils.whatif.panels import Panels
-from coldstart_utils.whatif.world import prepare
-
-Panels(prepare(load_dataset("ml-100k"), TextEncoder()))
-"""
 
 
 @pytest.fixture(scope="session")
@@ -58,26 +47,13 @@ def small(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def laboratory(tmp_path_factory):
-    """JupyterLab with a notebook that shows the panels."""
-    folder = tmp_path_factory.mktemp("lab")
-    (folder / "root").mkdir()
-    notebook = new_notebook(cells=[new_code_cell(NOTEBOOK)], metadata=pages.METADATA)
-    nbformat.write(notebook, folder / "root" / "what_if.ipynb")
-    with lab(folder / "root", folder) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def lab_page(browser, laboratory):
-    """JupyterLab in which the notebook has been run."""
-    page = browser.new_page(viewport={"width": 1600, "height": 1300})
-    page.set_default_timeout(60_000)
-    page.host = "JupyterLab"
-    run_all(page, laboratory.url, "what_if.ipynb")
-    page.locator(".cs-head").wait_for()
-    yield page
-    page.close(run_before_unload=True)
+def lab_page(browser, tmp_path_factory):
+    """JupyterLab in which a notebook that shows the panels has been run."""
+    with driver.laboratory(tmp_path_factory.mktemp("lab")) as server:
+        page = driver.lab_page(browser, server)
+        page.host = "JupyterLab"
+        yield page
+        page.close(run_before_unload=True)
 
 
 @pytest.fixture(scope="session")

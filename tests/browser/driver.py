@@ -14,8 +14,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import psutil
+from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect
+
+from coldstart_utils.book import pages
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("COLDSTART_CHROMIUM", "/usr/bin/chromium")
@@ -25,6 +29,14 @@ NAMES = {
     "policy": ("A policy", "策略"),
     "question": ("A question", "提问"),
 }
+NOTEBOOK = """
+from coldstart_utils.catalogue.sources import load_dataset
+from coldstart_utils.language.encoders import TextEncoder
+from coldstart_utils.whatif.panels import Panels
+from coldstart_utils.whatif.world import prepare
+
+Panels(prepare(load_dataset("ml-100k"), TextEncoder()))
+"""
 # Without the last two, Chromium asks hosts far away at every start.
 FLAGS = (
     "--no-sandbox",
@@ -50,9 +62,9 @@ STOPWATCH = """([panel, drawn]) => {
   })).observe(target, { subtree: true, childList: true, attributes: true, characterData: true });
 }"""
 # What was asked for before must not be taken for the answer to what comes next.
-SETTLE = """([panel, drawn]) => new Promise(resolve => {
-  let timer = setTimeout(resolve, 500);
-  const watch = new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(resolve, 500); });
+SETTLE = """([panel, drawn, still = 500]) => new Promise(resolve => {
+  let timer = setTimeout(resolve, still);
+  const watch = new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(resolve, still); });
   watch.observe(panel.querySelector(drawn), { subtree: true, childList: true, attributes: true });
 })"""
 DRAWN = {
@@ -140,6 +152,25 @@ def lab(notebooks: Path, folder: Path) -> contextlib.AbstractContextManager[Serv
     return _serving(lambda port: [sys.executable, "-m", "jupyterlab", *flags, f"--port={port}"], folder)
 
 
+@contextlib.contextmanager
+def laboratory(folder: Path) -> Iterator[Server]:
+    """Serve by JupyterLab a notebook, what_if.ipynb, that shows the panels."""
+    (folder / "root").mkdir()
+    notebook = new_notebook(cells=[new_code_cell(NOTEBOOK)], metadata=pages.METADATA)
+    nbformat.write(notebook, folder / "root" / "what_if.ipynb")
+    with lab(folder / "root", folder) as server:
+        yield server
+
+
+def lab_page(browser: Browser, server: Server) -> Page:
+    """Open the notebook of a `laboratory`, run it, and return its page when the panels are there."""
+    page = browser.new_page(viewport={"width": 1600, "height": 1300})
+    page.set_default_timeout(60_000)
+    run_all(page, server.url, "what_if.ipynb")
+    page.locator(".cs-head").wait_for()
+    return page
+
+
 def chromium(playwright: Playwright) -> Browser:
     """Start Chromium; AssertionError in one sentence if it is missing."""
     assert os.access(CHROMIUM, os.X_OK), (
@@ -164,8 +195,11 @@ def run_all(page: Page, url: str, notebook: str) -> None:
     )
 
 
-def latencies(panel: Locator, handle: Locator, keys: list[str], drawn: str) -> list[float]:
-    """Press keys on a control, each when what is `drawn` has answered the one before; return the milliseconds."""
+def latencies(panel: Locator, handle: Locator, keys: list[str], drawn: str, still: int = 500) -> list[float]:
+    """Press keys on a control, each when what is `drawn` has answered the one before; return the milliseconds.
+
+    It has answered when nothing of it has changed for `still` milliseconds.
+    """
     page, element = panel.page, panel.element_handle()
     page.evaluate(SETTLE, [element, drawn])
     page.evaluate(STOPWATCH, [element, drawn])
@@ -173,7 +207,7 @@ def latencies(panel: Locator, handle: Locator, keys: list[str], drawn: str) -> l
     for n, key in enumerate(keys, 1):
         page.keyboard.press(key)
         page.wait_for_function("n => window.latencies.length >= n", arg=n, timeout=20_000)
-        page.evaluate(SETTLE, [element, drawn])
+        page.evaluate(SETTLE, [element, drawn, still])
     return page.evaluate("() => window.latencies")
 
 
