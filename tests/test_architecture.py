@@ -41,8 +41,7 @@ RESERVED = {
     "pyspark": {"serving.spark"},  # and the rooms that are called after it
     "pyarrow": {"serving.spark"},
 }
-# pandas imports pyarrow where it finds it
-LAZY = {"torch", "transformers", "optuna", "papermill", "sphinx", "pyspark"}
+LAZY = {"torch", "transformers", "optuna", "papermill", "sphinx", "pyspark"}  # pandas imports pyarrow where it finds it
 LONGEST_ROOM, LONGEST_FUNCTION = 350, 42
 
 
@@ -101,7 +100,8 @@ def allowed(importer, imported):
 
 
 def belongs(library, room):
-    return any(place in (room, wing(room)) or room.startswith(f"{place}_") for place in RESERVED[library])
+    homes = RESERVED[library]
+    return bool({room, wing(room)} & homes) or any(room.startswith(f"{home}_") for home in homes)
 
 
 @rooms
