@@ -13,8 +13,9 @@ from coldstart_utils.catalogue.splits import hide_items
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.language.context import tfidf
 from coldstart_utils.language.encoders import TextEncoder
-from coldstart_utils.measure.choosing import Outcome, Trial
-from coldstart_utils.measure.newcomers import NewcomerRecipe, newcomers
+from coldstart_utils.measure import recipe
+from coldstart_utils.measure.choosing import Outcome, Trial, outcome_of, sum_of
+from coldstart_utils.measure.newcomers import NOISES, NewcomerRecipe, _best_blend, newcomers
 from coldstart_utils.measure.ranking import evaluate, from_items, from_matrix
 from coldstart_utils.measure.recipe import Recipe, transfer
 from coldstart_utils.measure.study import user_folds
@@ -156,6 +157,9 @@ def test_memory_is_told_before_it_is_taken(world, split, monkeypatch):
     monkeypatch.setattr(carried, "_free_memory", lambda: 1000)
     with pytest.raises(ColdstartError, match="GB of memory"):
         Carried(split.train, Likeness(world[1], split.warm_items), SETTING)
+    monkeypatch.setattr(recipe, "_chosen", lambda *_: pytest.fail("searched before memory was asked for"))
+    with pytest.raises(ColdstartError, match="GB of memory"):
+        transfer(split.train, world[1])
     monkeypatch.setattr(carried, "_free_memory", lambda: None)
     Carried(split.train, Likeness(world[1], split.warm_items), SETTING)
 
@@ -181,6 +185,27 @@ def test_a_gain_that_hangs_on_one_item_is_no_gain():
     lucky = replace(flat, items=np.r_[0.7, np.full(49, 0.2)])
     assert wide.beats(flat) and not flat.beats(wide) and not flat.beats(flat)
     assert lucky.mean == pytest.approx(wide.mean) and lucky.beats(flat) and not lucky.beats(flat, sure=1.5)
+
+
+def test_ties_share_their_places_inside_the_list_and_beyond_it():
+    scores = np.zeros((2, 40), np.float32)
+    scores[0, :3] = 2, 1, 1  # the second of two that tie; in row 1 all forty tie for twenty places
+    found = outcome_of(scores, np.array([0, 1]), np.array([2, 7]), np.arange(40), 40)
+    assert found.users == pytest.approx([1 / np.log2(1.5 + 2), 1 / np.log2(19.5 + 2)])
+    assert found.mean == pytest.approx(found.users.mean())
+
+
+def test_a_setting_far_behind_is_given_up_in_the_race(world):
+    X, views = world
+    known = np.flatnonzero(np.diff(X.tocsc().indptr))
+    likeness = Likeness({**views, "noise": rng(9).normal(size=(80, 8))}, known)
+    trial = Trial(X[:, known].astype(np.float32), {n: likeness.of(n, known, known) for n in likeness.features})
+    good = Setting({"first view": 1.0, "second view": 1.0, "noise": 0.0})
+    bad = replace(good, weights={"first view": 0.0, "second view": 0.0, "noise": 1.0})
+    best = trial.outcomes(good)[good.own, good.fame]
+    alone = trial.outcomes(bad)
+    assert sum_of(best).mean > sum_of(alone[bad.own, bad.fame]).mean + 0.1
+    assert trial.outcomes(bad, best) == {} and len(trial.outcomes(good, best)) == len(alone)
 
 
 def test_the_choice_repeats_and_gains(world, split, fitted):
@@ -274,11 +299,36 @@ def test_profiles_help_at_first_and_choices_from_then_on(people):
 def test_new_users_repeat_run_as_a_method_and_fit_by_hand(people):
     split = people[0][5]
     first, second = newcomers(split.train), newcomers(split.train)
-    assert (first.penalty, first.weight, first.after) == (second.penalty, second.weight, second.after)
+    assert (first.few, first.more, first.after) == (second.few, second.more, second.after)
     train = split.train[np.flatnonzero(np.diff(split.train.indptr))]
-    by_hand = split.support[split.users] @ ease(train, first.penalty) + first.weight * train.mean(axis=0)
+    chosen, own = first.more, split.support[split.users]
+    by_hand = own @ ease(train, chosen.penalty) + chosen.weight * np.asarray(train.mean(axis=0))
+    by_hand += chosen.share * first.belief.scores(own, chosen.noise)
     found = NewcomerRecipe().fit(split)(split.users, np.arange(80))
     np.testing.assert_allclose(found, by_hand, atol=1e-4)
+
+
+def test_one_choice_and_five_are_answered_by_their_own_blend(people):
+    split = people[0][5]
+    fitted = newcomers(split.train)
+    same = replace(fitted, few=fitted.more)
+    five, one = split.support[split.users], sparse.csr_matrix(people[0][1].support[split.users])
+    users, items = split.users, np.arange(80)
+    np.testing.assert_array_equal(fitted.scores(users, five, items), same.scores(users, five, items))
+    other = replace(fitted, more=replace(fitted.more, weight=7.0))
+    np.testing.assert_array_equal(fitted.scores(users, one, items), other.scores(users, one, items))
+    assert not np.allclose(fitted.scores(users, five, items), other.scores(users, five, items))
+
+
+def test_the_posterior_comes_in_where_it_helps():
+    own, guess = sparse.csr_matrix(np.eye(30)), np.zeros((30, 30), np.float32)
+    wanted = sparse.csr_matrix(np.roll(np.eye(30), 1, axis=1))
+    said = {3.0: np.asarray(rng(1).normal(size=(30, 30)), np.float32)}
+    right = np.asarray(5 * wanted.toarray(), np.float32)
+    blend, value = _best_blend(said, guess, dict.fromkeys(NOISES, right), (own, wanted))
+    assert blend.share > 0 and value > 0.9
+    without, _ = _best_blend({3.0: right}, guess, dict.fromkeys(NOISES, said[3.0]), (own, wanted))
+    assert without.share == 0
 
 
 @pytest.mark.parametrize(

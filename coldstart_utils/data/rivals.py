@@ -1,6 +1,6 @@
 """What wrote `rivals.tsv`: the recipe without knobs against five tuned rivals, on every catalogue at hand.
 
-    python -m coldstart_utils.data.rivals [--worlds FOLDER] [--only NAME …] [--methods NAME …]
+    python -m coldstart_utils.data.rivals [--worlds FOLDER] [--only NAME …] [--methods NAME …] [--items N]
 
 A world is a folder of atomic files inside FOLDER ($COLDSTART_DATA by default), or ml-100k, which is always there. The
 program stands beside its product, not among the modules. What is in the file is not computed again.
@@ -35,7 +35,7 @@ Array = np.ndarray
 FILE = "rivals.tsv"
 RECIPE = "recipe"
 MOST_ITEMS, TRIALS = 4_000, 4  # more would take hours
-KEPT = ["recall", "ndcg", "tail_recall"]
+KEPT = ["recall", "ndcg", "tail_recall", "ndcg_known"]
 COLUMNS = ["world", "users", "items", "model", "fold", *KEPT, "setting", "seconds"]
 METHODS = [
     "neighbours, words",
@@ -79,6 +79,13 @@ def rivals(blocks: Mapping[str, Any]) -> dict[str, study.Method]:
     return methods
 
 
+def with_known(results: pd.DataFrame, folds: list[study.Fold]) -> pd.DataFrame:
+    """Return the rows of a study with `ndcg_known`: NDCG of users of whom a choice is known, NaN for the others."""
+    choices = {fold.outer.seed: np.diff(fold.outer.train.indptr) for fold in folds}
+    known = [choices[fold][user] > 0 for fold, user in zip(results["fold"], results["user"])]
+    return results.assign(ndcg_known=results["ndcg"].where(known))
+
+
 def worlds(folder: Path | None) -> Iterator[tuple[str, Dataset]]:
     """Yield name and catalogue of every world: ml-100k without and with generated text, and the folders in `folder`."""
     films = load_dataset("ml-100k")
@@ -89,15 +96,17 @@ def worlds(folder: Path | None) -> Iterator[tuple[str, Dataset]]:
             yield path.name, at_first(load_dataset(path))
 
 
-def measured(world: str, dataset: Dataset, encoder: TextEncoder, wanted: list[str]) -> Iterator[pd.DataFrame]:
+def measured(
+    world: str, dataset: Dataset, encoder: TextEncoder, wanted: list[str], most: int = MOST_ITEMS
+) -> Iterator[pd.DataFrame]:
     """Yield one row a fold for each method that is `wanted`: means over users, the setting and seconds."""
-    dataset = best_known(dataset, MOST_ITEMS)
+    dataset = best_known(dataset, most)
     blocks = content_blocks(dataset, encoder)
     folds = study.item_folds(dataset.matrix())
     methods = {**rivals(blocks), RECIPE: Recipe(blocks)}
     for name in wanted:
         if name in methods:
-            results = study.run({name: methods[name]}, folds, trials=TRIALS)
+            results = with_known(study.run({name: methods[name]}, folds, trials=TRIALS), folds)
             told = results.groupby(["model", "fold"], sort=False)
             rows = told[KEPT].mean().join(told[["setting", "seconds"]].first()).reset_index()
             yield rows.assign(world=world, users=dataset.n_users, items=dataset.n_items)[COLUMNS]
@@ -109,6 +118,7 @@ def main() -> None:
     parser.add_argument("--worlds", type=Path, default=os.environ.get("COLDSTART_DATA"))
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=METHODS)
+    parser.add_argument("--items", type=int, default=MOST_ITEMS, help="the most items; more is told in the name")
     parser.add_argument("--file", type=Path, default=package_file(FILE))
     given = parser.parse_args()
     if given.worlds and not given.worlds.is_dir():
@@ -118,9 +128,10 @@ def main() -> None:
     for world, dataset in worlds(given.worlds):
         if given.only and world not in given.only:
             continue
+        world += f", {given.items} items" if given.items > MOST_ITEMS else ""
         done = set(table.loc[table["world"] == world, "model"])
         wanted = [name for name in given.methods if name not in done]
-        for rows in measured(world, dataset, encoder, wanted) if wanted else ():
+        for rows in measured(world, dataset, encoder, wanted, given.items) if wanted else ():
             table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
             with written_aside(given.file) as aside:
                 table.to_csv(aside, sep="\t", index=False, float_format="%.5f")

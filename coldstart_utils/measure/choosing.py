@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,6 +32,7 @@ STEP = 3.0
 LIMITS = {"reg": (0.03, 1e3), "spread": (0.05, 50.0), "penalty": (0.5, 1e5)}
 Change = Callable[[Setting, float], Setting | None]
 SURE = 0.5  # a step must gain so many standard errors
+BEHIND = 0.5  # a setting so many standard errors behind, after any group, is given up
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,14 @@ class Outcome:
         return self.items, self.users
 
 
+Found = dict[tuple[float, float], list[Outcome]]
+
+
+def sum_of(outcomes: Sequence[Outcome]) -> Outcome:
+    """Return the outcome of several groups together."""
+    return reduce(lambda one, other: one + other, outcomes)
+
+
 def _sum_variance(parts: Array) -> float:
     return float(np.square(parts - parts.mean()).sum())
 
@@ -83,6 +93,26 @@ class Asked:
         return outcome_of(scores, self.rows, self.columns, self.group.items, n_items)
 
 
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What a setting says of a group: scores [users, group] by EASE and by choices alone, and those of the average."""
+
+    asked: Asked
+    learnt: tuple[Array, Array]
+    chosen: tuple[Array, Array]
+
+    @classmethod
+    def of(cls, asked: Asked, taught: TeacherWithout, W: Array) -> Said:
+        """Return what the student W [group, others] of a teacher says."""
+        learnt, chosen = ((asked.known @ each, asked.average @ each) for each in (taught.carried(W), W.T))
+        return cls(asked, learnt, chosen)
+
+    def outcome(self, own: float, fame: float, n_items: int) -> Outcome:
+        """Return the outcome with shares `own` of the choices and `fame` of the average user."""
+        scores, average = (learnt + np.float32(own) * chosen for learnt, chosen in zip(self.learnt, self.chosen))
+        return self.asked.outcome(scores + np.float32(fame) * average, n_items)
+
+
 def outcome_of(scores: Array, rows: Array, columns: Array, items: Array, n_items: int) -> Outcome:
     """Return NDCG@20 of lists by `scores` [users, items] for choices (`rows`, `columns`); ties share their places.
 
@@ -90,11 +120,14 @@ def outcome_of(scores: Array, rows: Array, columns: Array, items: Array, n_items
     """
     wanted = np.bincount(rows, minlength=len(scores))
     k = min(K, scores.shape[1])
-    cut = np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k]
-    own = scores[rows, columns]
+    best = np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k :]
+    cut, own = best[:, 0], scores[rows, columns]
     near = np.flatnonzero(own >= cut[rows])
-    rows, columns, own = rows[near], columns[near], own[near, None]
-    rank = (scores[rows] > own).sum(axis=1) + ((scores[rows] == own).sum(axis=1) - 1) / 2
+    rows, columns, own = rows[near], columns[near], own[near]
+    tied = (best[rows] == own[:, None]).sum(axis=1)
+    last = np.flatnonzero(own == cut[rows])  # what ties with the last place may stand outside the list too
+    tied[last] = (scores[rows[last]] == own[last, None]).sum(axis=1)
+    rank = (best[rows] > own[:, None]).sum(axis=1) + (tied - 1) / 2
     ideal = np.cumsum(1 / np.log2(np.arange(2, K + 2)))[np.minimum(wanted[rows], K) - 1]
     gain = np.where(rank < K, 1 / np.log2(rank + 2), 0.0) / ideal
     by_item = np.bincount(items[columns], gain, n_items)
@@ -123,21 +156,22 @@ class Trial:
         self.asked = [_asked(X, users, asked, group) for group in groups]
         self._teachers: dict[float, list[TeacherWithout]] = {}
 
-    def outcomes(self, setting: Setting) -> dict[tuple[float, float], Outcome]:
-        """Return the outcome of a setting for its `own` and `fame` and their neighbours, by (own, fame)."""
+    def outcomes(self, setting: Setting, best: Sequence[Outcome] = ()) -> Found:
+        """Return the outcome of each group for `own` and `fame` of a setting and their neighbours, by (own, fame).
+
+        Nothing, if after some groups the setting is behind the `best` so far: a race (Maron & Moore 1994).
+        """
         M = student_misses(joint_kernel(self.cosines, setting), setting.reg)
-        found: dict[tuple[float, float], Outcome] = {}
+        centre, said, middle = (setting.own, setting.fame), [], []
+        for asked, taught in zip(self.asked, self._taught(setting.penalty)):
+            said.append(Said.of(asked, taught, student_without(M, asked.group)))
+            middle.append(said[-1].outcome(*centre, self.n))
+            if best and sum_of(best[: len(said)]).beats(sum_of(middle), BEHIND):
+                return {}
         pairs = {(own, setting.fame) for own in _near(setting.own, OWN)}
         pairs |= {(setting.own, fame) for fame in _near(setting.fame, FAME)}
-        for asked, taught in zip(self.asked, self._taught(setting.penalty)):
-            W = student_without(M, asked.group)
-            V, plain = taught.carried(W), W.T
-            parts = [(asked.known @ each, asked.average @ each) for each in (V, plain)]
-            for own, fame in sorted(pairs):
-                scores, average = (learnt + np.float32(own) * chosen for learnt, chosen in zip(*parts))
-                outcome = asked.outcome(scores + np.float32(fame) * average, self.n)
-                found[own, fame] = found[own, fame] + outcome if (own, fame) in found else outcome
-        return found
+        others = {pair: [each.outcome(*pair, self.n) for each in said] for pair in sorted(pairs - {centre})}
+        return {centre: middle} | others
 
     def _taught(self, penalty: float) -> list[TeacherWithout]:
         if penalty not in self._teachers:
@@ -171,17 +205,17 @@ class Compared(Protocol):
     X: sparse.csr_matrix
     numbers: tuple[str, ...]
 
-    def outcomes(self, setting: Setting) -> dict[tuple[float, float], Outcome]:
-        """Return the outcome of a setting and of neighbours, by (own, fame)."""
+    def outcomes(self, setting: Setting, best: Sequence[Outcome] = ()) -> Found:
+        """Return the outcomes of a setting and of neighbours, by (own, fame); nothing if far behind the `best`."""
 
 
 @dataclass
 class Climb:
-    """The way up from a setting: `setting` and `outcome` are the best so far, `tried` counts kernels."""
+    """The way up from a setting: `setting` and its `outcomes` are the best so far, `tried` counts kernels."""
 
     trial: Compared
     setting: Setting
-    outcome: Outcome | None = None
+    outcomes: list[Outcome] = field(default_factory=list)
     first: float = 0.0
     tried: int = 0
     seen: set[Any] = field(default_factory=set)
@@ -189,7 +223,7 @@ class Climb:
     @property
     def last(self) -> float:
         """Return NDCG@20 of the best setting so far."""
-        return self.outcome.mean if self.outcome else 0.0
+        return sum_of(self.outcomes).mean if self.outcomes else 0.0
 
     def ask(self, setting: Setting) -> bool:
         """Take a setting, with the best own and fame near it, if it is better than the one so far; say whether."""
@@ -198,15 +232,14 @@ class Climb:
             return False
         self.seen.add(mark)
         self.tried += 1
-        found = self.trial.outcomes(setting)
-        if self.outcome is None:
-            self.outcome = found[setting.own, setting.fame]
-            self.first = self.outcome.mean
-            self.setting = setting
+        found = self.trial.outcomes(setting, self.outcomes)
+        if not self.outcomes:
+            self.setting, self.outcomes = setting, found[setting.own, setting.fame]
+            self.first = self.last
         taken = False
-        for (own, fame), outcome in found.items():
-            if outcome.beats(self.outcome):
-                self.setting, self.outcome, taken = replace(setting, own=own, fame=fame), outcome, True
+        for (own, fame), outcomes in found.items():
+            if sum_of(outcomes).beats(sum_of(self.outcomes)):
+                self.setting, self.outcomes, taken = replace(setting, own=own, fame=fame), outcomes, True
         return taken
 
     def step(self, changes: Sequence[Change], factors: tuple[float, ...]) -> bool:

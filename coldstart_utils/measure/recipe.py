@@ -12,7 +12,7 @@ from scipy import sparse
 from ..catalogue.matrices import feedback
 from ..catalogue.splits import Split
 from ..ground import ColdstartError
-from ..models.carried import Carried, Setting
+from ..models.carried import MOST_DENSE, Carried, Setting, check_memory
 from ..models.likeness import Likeness, shares
 from .choosing import Climb, Trial, chosen, refined
 from .ranking import Scorer
@@ -20,7 +20,7 @@ from .ranking import Scorer
 Array = np.ndarray
 Matrix = Any  # a NumPy array or a SciPy sparse matrix
 # Blocks are chosen on few known items, numbers on more; the fit takes all.
-FEW, FEW_OF_MANY, MORE = 1_400, 1_000, 3_000
+FEW, FEW_OF_MANY, MORE = 1_400, 1_000, 2_000
 LEAST = 10  # known items
 
 
@@ -84,6 +84,8 @@ def transfer(train: Matrix, blocks: Mapping[str, Matrix]) -> Transferred:
     likeness = Likeness(blocks, warm)
     if likeness.items != X.shape[1]:
         raise ColdstartError(f"transfer: train has {X.shape[1]} items and the blocks have {likeness.items} rows")
+    # What the fit will need is told now, not after the search.
+    check_memory(Carried.bytes(len(warm), X.shape[1], len(warm) <= MOST_DENSE))
     climb = _chosen(X, likeness, warm)
     known = X[:, warm]
     pairs = np.square(np.asarray(known.sum(axis=1), float)).sum() - known.sum()

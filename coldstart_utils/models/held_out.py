@@ -49,8 +49,17 @@ def inverse(matrix: Array) -> Array:
     factor, wrong = potrf(matrix, lower=True, clean=True)
     if wrong:
         raise ColdstartError("inverse: expected a positive definite matrix; a larger penalty makes it one")
-    half = potri(factor, lower=True, overwrite_c=True)[0]
-    return half + np.tril(half, -1).T
+    return _mirrored(potri(factor, lower=True, overwrite_c=True)[0])
+
+
+def _mirrored(half: Array, width: int = 256) -> Array:
+    # Strip by strip, in place: what is read and written stays in the processor's cache.
+    for begin in range(0, len(half), width):
+        end = begin + width
+        corner = half[begin:end, begin:end]
+        corner += np.tril(corner, -1).T
+        half[begin:end, end:] = half[end:, begin:end].T
+    return half
 
 
 def student_misses(K: Array, reg: float) -> Array:

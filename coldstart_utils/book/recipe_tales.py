@@ -1,0 +1,50 @@
+"""What is told of the recipe without knobs: new users, what else was tried, and where it falls short."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ..measure.phrases import signed
+from .world_tales import hindsight
+
+
+def new_users_best(rows: pd.DataFrame, recipe: str) -> pd.DataFrame:
+    """Return the table of `hindsight` for each number k of choices that new users reveal, with a column `k`."""
+    parts = [hindsight(part, recipe).assign(k=k) for k, part in rows.groupby("k")]
+    return pd.concat(parts) if parts else pd.DataFrame(columns=["k", "best rival", "difference", "answer"])
+
+
+def told_new_users(table: pd.DataFrame) -> str:
+    """Return for each k how the recipe for new users does against the best rival of hindsight in each world."""
+    lines = []
+    for k, part in table.groupby("k"):
+        ahead, behind = (", ".join(part.index[part["answer"] == said]) for said in ("Yes", "No, the reverse"))
+        lowest = part["difference"].astype(float)
+        lines.append(
+            f"- {k} choice{'' if k == 1 else 's'} ({len(part)} worlds): shown ahead in {ahead or 'none'}, behind in "
+            f"{behind or 'none'}; mean lead {signed(lowest.mean())}, lowest {signed(lowest.min())} in "
+            f"{lowest.idxmin()} ({part['best rival'][lowest.idxmin()]})."
+        )
+    return "\n".join(lines)
+
+
+def told_tail(rows: pd.DataFrame, recipe: str, world: str = "ml-100k") -> str:
+    """Return how the recipe's recall of the less popular half of the new items compares with the best rival's."""
+    means = rows[rows["world"] == world].groupby("model")[["ndcg", "tail_recall"]].mean()
+    best = means["tail_recall"].drop(recipe).idxmax()
+    own, other = means.loc[recipe], means.loc[best]
+    answer = "behind" if own["tail_recall"] < other["tail_recall"] else "not behind"
+    return (
+        f"In {world} its recall of the less popular half of the new items is {own['tail_recall']:.3f}, {answer} {best} "
+        f"with {other['tail_recall']:.3f}: it chooses its setting by NDCG ({own['ndcg']:.3f} against "
+        f"{other['ndcg']:.3f}), in which a place for an item that few want seldom pays."
+    )
+
+
+def told_known(rows: pd.DataFrame, recipe: str, world: str = "citeulike-a-1906") -> str:
+    """Return what the recipe reaches over all users asked, and over those of whom a choice is known."""
+    found = rows[(rows["world"] == world) & (rows["model"] == recipe)]
+    return (
+        f"In {world} it reaches {found['ndcg'].mean():.3f} over all users, and {found['ndcg_known'].mean():.3f} over "
+        "those of whom a choice is known."
+    )
