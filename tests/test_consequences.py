@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from coldstart_utils.book import consequences, consequences_told
+from coldstart_utils.book import attacks_told, consequences, consequences_told
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.measure import logged, probes, study
 from coldstart_utils.measure.simulated import RULES
@@ -50,7 +50,9 @@ def test_ends_beyond_the_picture_are_arrow_heads(verdict):
 
 
 def test_places_out_of_proportion_are_named_only_where_shown():
-    held = pd.DataFrame({"places": [0.03, 0.5], "low": [0.0, 1.1], "high": [1.8, 1.2]}, index=["rare", "many"])
+    held = pd.DataFrame(
+        {"places": [0.03, 0.5], "low": [0.0, 1.1], "high": [1.8, 1.2], "shown": [False, True]}, index=["rare", "many"]
+    )
     cost = pd.DataFrame({"told": {"1": "−.002", "2": "−.012"}})
     told = consequences_told.places(held, cost, "rare", 20)
     assert (
@@ -67,8 +69,13 @@ def test_games_say_what_is_not_shown_and_what_users_pay():
         for share in (0.0, 0.3)
     ]
     columns = ["fold", "ranker", "places at random", "settled", "honest", "recall before", "recall after"]
-    told = consequences_told.games(pd.DataFrame(rows, columns=[*columns, "all honest", "alone honest"]))
-    assert "none is shown to differ" in told and "recall 0.260 against 0.270" in told and "levelled 5.0%, 4.0%" in told
+    told = attacks_told.games(pd.DataFrame(rows, columns=[*columns, "all honest", "alone honest"]))
+    assert (
+        "none is shown to differ" in told
+        and "recall 0.260 against 0.270" in told
+        and "levelled 5.0%, −.010 (−.010 to −.010)" in told
+    )
+    assert "0.300, −.040 (−.040 to −.040) (levelled)" in told
 
 
 def test_the_first_rows_of_a_log_are_judged():
@@ -94,11 +101,16 @@ def test_answers_are_counted_until_they_suffice():
     undone = pd.DataFrame(
         [("honest text", 0, 0.02), ("honest text", 5, 0.0), ("text of a rival", 0, 0.3), ("text of a rival", 5, 0.01)],
         columns=["model", "dial", "mean"],
+    ).assign(low=0.0, high=0.4)
+    pushed = pd.DataFrame([("with text", 0, 0.0), ("with text", 5, 0.05)], columns=["model", "dial", "mean"]).assign(
+        low=0.0, high=0.1
     )
-    pushed = pd.DataFrame([("with text", 0, 0.0), ("with text", 5, 0.05)], columns=["model", "dial", "mean"])
-    told = consequences_told.answers(undone, pushed)
-    assert "after 5 true answers in 1% and 0%" in told and "Half of the lead is gone after 5." in told
-    assert "more than 5 fake profiles (with text)" in told and "5% (with text)" in told
+    told = attacks_told.answers(undone, pushed)
+    assert (
+        "after 5 true answers in 1% (0% to 40%) and 0% (0% to 40%)" in told
+        and "Half of the lead is gone after 5." in told
+    )
+    assert "more than 5 fake profiles (with text)" in told and "5% (0% to 10%; with text)" in told
 
 
 def test_the_front_begins_at_the_bridge_and_closes_the_gap():

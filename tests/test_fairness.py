@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from coldstart_utils.book import consequences, consequences_told
 from coldstart_utils.catalogue.dataset import Dataset
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.measure import groups, ranking, study
@@ -189,7 +190,17 @@ def test_a_group_that_is_served_worse_is_found_and_noise_is_not():
         for fold in range(5)
         for user in range(200)
     ]
-    table = groups.by_group(pd.DataFrame(rows, columns=["fold", "user", "recall"]), kinds).set_index("model")
+    results = pd.DataFrame(rows, columns=["fold", "user", "recall"])
+    results["error"] = 1 - results["recall"]
+    both = groups.by_group(results, kinds)
+    table, errors = (both[both["metric"] == metric].set_index("model") for metric in ("recall", "error"))
+    # More recall is better, less error too.
+    assert errors.loc["F", "worse"] and errors.loc["F", "difference"] == pytest.approx(-table.loc["F", "difference"])
+    told = consequences_told.served(both)
+    assert "**By recall**, served worse: gender F; better: gender M (Holm" in told
+    listed = consequences_told.of_groups(both)
+    assert listed.loc["gender F", "recall, to others"].endswith(", worse") and len(listed) == len(table)
+    assert len(consequences.by_group(both).axes) == 2
     assert table.loc["F", "worse"] and table.loc["M", "better"]
     assert table.loc["F", "difference"] == pytest.approx(-0.1, abs=0.01)
     others = table.drop(["F", "M"])
@@ -197,8 +208,20 @@ def test_a_group_that_is_served_worse_is_found_and_noise_is_not():
     assert (table["diff_low"] < table["difference"]).all() and table.loc["F", "n"] == 67
 
 
+def test_the_error_of_a_user_is_the_share_of_pairs_in_the_wrong_order():
+    X = catalogue().matrix()
+    folds = study.item_folds(X, 2)
+    scores = np.random.default_rng(0).random(X.shape)
+    found = groups.served([ranking.from_matrix(scores)] * 2, folds, k=5)
+    split, row = folds[1].outer, found[found["fold"] == folds[1].outer.seed].iloc[7]
+    own = scores[int(row["user"]), split.candidates]
+    chosen = split.test[int(row["user"]), split.candidates].toarray()[0] > 0
+    assert row["error"] == pytest.approx((own[chosen][:, None] < own[~chosen]).mean())
+    assert found["error"].mean() == pytest.approx(0.5, abs=0.05)
+
+
 def test_without_a_group_there_is_no_table():
-    results = pd.DataFrame({"fold": [0, 1], "user": [0, 0], "recall": [0.1, 0.2]})
+    results = pd.DataFrame({"fold": [0, 1], "user": [0, 0], "recall": [0.1, 0.2], "error": [0.1, 0.2]})
     with pytest.raises(ColdstartError, match="at least one kind of group"):
         groups.by_group(results, {})
 
@@ -209,4 +232,4 @@ def test_places_in_proportion_are_one():
     flat = [ranking.from_matrix(np.random.default_rng(0).random(X.shape)) for _ in folds]
     table = groups.places(flat, folds, {"all": np.ones(40, bool), "half": np.arange(40) < 20}, k=5).set_index("model")
     assert table.loc["all", ["items", "choices", "multiple"]].tolist() == pytest.approx([1, 1, 1])
-    assert table.loc["half", "places"] == pytest.approx(0.5, abs=0.15)
+    assert table.loc["half", "places"] == pytest.approx(0.5, abs=0.15) and not table.loc["all", "shown"]

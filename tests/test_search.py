@@ -217,12 +217,13 @@ def test_html_is_taken_out_of_a_question():
     ],
 )
 def test_what_was_not_read_is_told(films, encoder, question, told):
-    assert told in " ".join(search.remarks(question, films, encoder))
+    found = search.remarked(question, films, encoder)
+    assert told in " ".join(search.REMARKS[key].format(**numbers) for key, numbers in found.items())
     assert np.isfinite(films.scores([question])).all()
 
 
 def test_a_plain_question_needs_no_remark(films, encoder):
-    assert search.remarks("a boy and his dragon", films, encoder) == []
+    assert search.remarked("a boy and his dragon", films, encoder) == {}
 
 
 # --- The encoder's upper layers, tuned -------------------------------------------------------------------------------

@@ -182,6 +182,26 @@ def serve_store(
     serve_live(store, port=port, host=host, data=data, retrain_after=retrain_after, tell=typer.echo)
 
 
+@app.command()
+def scale(
+    source: Annotated[str, typer.Argument(help="A folder with Parquet tables choices and texts, or a catalogue.")],
+    out: Annotated[str, typer.Argument(help="An empty folder for what is learnt.")],
+    after: Annotated[str, typer.Option(help="Folder of an earlier job: add the new items of SOURCE to it.")] = "",
+    master: Annotated[
+        str, typer.Option(help="A cluster's address; local[2]: two threads of this machine.")
+    ] = "local[2]",
+    rank: Annotated[int, typer.Option(min=1, help="Numbers of a factor.")] = 32,
+    top_k: Annotated[int, typer.Option(min=1, help="Length of a list.")] = 20,
+    parts: Annotated[int, typer.Option(min=1, help="Partitions; two or three for each core.")] = 4,
+) -> None:
+    """Learn factors, the bridge to new items and everybody's list by Apache Spark, past one machine."""
+    from ..serving.scale import scale as submit
+    from ..serving.spark_factors import Settings
+
+    settings = Settings(rank=rank, k=top_k, blocks=parts)
+    submit(source, out, after=after, master=master, settings=settings, parts=parts, tell=typer.echo)
+
+
 @app.command("list")
 def list_notebooks() -> None:
     """List the notebooks with their parameters."""

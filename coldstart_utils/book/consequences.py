@@ -80,16 +80,18 @@ def offline(table: pd.DataFrame, order: tuple[str, ...]) -> Figure:
     return fig
 
 
-def by_group(table: pd.DataFrame, *, metric: str) -> Figure:
-    """Return how far each group of a `groups.by_group` table lies from all other users; grey is not shown."""
+def by_group(table: pd.DataFrame) -> Figure:
+    """Return how far each group of a `groups.by_group` table lies from all others, a panel a metric."""
     rows = table.assign(
-        model=[f"{row.kind}: {row.model} ({row.n})" for row in table.itertuples()],
+        model=[f"{row.kind}: {row.model}" for row in table.itertuples()],
         mean=table["difference"], low=table["diff_low"], high=table["diff_high"],
         unclear=~table["better"] & ~table["worse"],
     )  # fmt: skip
-    xlabel = f"difference in {metric} to all other users (95 % interval: the wider of users and folds)"
-    xlabel += "\ngrey: not shown to differ after Holm's correction over all rows"
-    return intervals(rows, title="Whom do the lists of new films serve?", xlabel=xlabel, signs=True)
+    title = "Whom do the lists of new films serve?"
+    fig = intervals(rows, title=title, xlabel="", panels="metric", signs=True)
+    below = "difference to all other users (95 % interval: the wider of users and folds)"
+    fig.supxlabel(f"{below}\ngrey: not shown to differ after Holm's correction over both panels", fontsize=10)
+    return fig
 
 
 def fair_front(points: pd.DataFrame) -> Figure:

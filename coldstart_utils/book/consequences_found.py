@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ..whatif.attack import WAYS
-from .consequences_told import best_by, factors, gap_changes
+from ..whatif.attack import ASKED, WAYS
+from .attacks_told import factors
+from .consequences_told import best_by, gap_changes
 from .record import Claim, is_shown, not_shown
 
 
@@ -55,15 +56,25 @@ def of_fairness(results: pd.DataFrame, after: Mapping[str, pd.Series]) -> dict[s
     }
 
 
-def of_attack(effects: pd.DataFrame, grid: pd.DataFrame, pushed: pd.DataFrame) -> dict[str, Claim]:
-    """Return what is claimed of attacks, a defence, and fake profiles."""
+def of_attack(
+    effects: pd.DataFrame, grid: pd.DataFrame, pushed: pd.DataFrame, orders: pd.DataFrame
+) -> dict[str, Claim]:
+    """Return what is claimed of attacks, a defence, fake profiles, and `orders` to a language model that ranks."""
     rows, factor = effects.set_index("model", drop=False), factors(grid)
     words = rows[rows["way"] == "words"].loc[["30 words of famous films"]]
     order = rows[rows["way"].isin(WAYS)].loc[["an instruction"]]
     ten = pushed[pushed["dial"] == 10]
+    told = orders.set_index(["way", "model"], drop=False)
     return {
+        "an instruction lifts a film where a language model ranks by its answer": is_shown(
+            told.loc[[(ASKED[0], "an instruction")]]
+        ),
+        "less its answer to nobody, a dictated answer still lifts a film, an instruction does not": (
+            bool(told["better"][ASKED[1], "the answer dictated"] and not told["better"][ASKED[1], "an instruction"]),
+            "; ".join(f"{row.model} {row.told}" for row in told.loc[ASKED[1]].iloc[1:].itertuples()),
+        ),
         "30 words of famous films raise the exposure of a new film ranked by words": is_shown(words),
-        "an instruction to a language model is not shown to help": not_shown(order),
+        "an instruction is not shown to help where words or an encoder rank": not_shown(order),
         "text that says to whom, not to how many, weakens the strongest attack": (
             bool(factor["levelled"] < factor["text and tags"]),
             f"times {factor['levelled']:.1f} against times {factor['text and tags']:.1f}",

@@ -9,19 +9,18 @@ import numpy as np
 import pandas as pd
 
 from ..catalogue.decisions import Log
-from ..measure.groups import by_group
 from ..measure.intervals import estimate
-from ..measure.logged import LEANING, Verdict, multiples, resampled
-from ..measure.phrases import told
+from ..measure.logged import LEANING, Verdict, multiples
+from ..measure.phrases import signed
 from ..measure.simulated import RULES
 from ..measure.study import compare
 from ..models.parity import AIMS
 
 Array = np.ndarray
-NOBODY = "nobody is shown to be served worse"
+NOBODY = "no group is shown to be served worse or better"
 
 
-def _typeset(text: str) -> str:
+def typeset(text: str) -> str:
     """Return a sentence in which a hyphen before a number is a minus sign."""
     return re.sub(r"(?<!\w)-(?=\d)", "−", text)
 
@@ -85,7 +84,7 @@ def offline(means: pd.DataFrame) -> str:
     """Return which ranking each rule names, and how far the test on logged clicks is off."""
     best, by_rule = best_by(means), means.pivot(index="rule", columns="model", values="mean")
     gap, mended = ((by_rule.loc[rule] / by_rule.loc["truth"] - 1).map("{:+.0%}".format) for rule in RULES[:2])
-    return _typeset(
+    return typeset(
         f"**{'Yes' if best['as logged'] == best['truth'] else 'No'}.** The best is, "
         + "; ".join(f"{rule}, *{best[rule]}*" for rule in RULES)
         + f". The test on logged clicks is off by {', '.join(f'{value} ({name})' for name, value in gap.items())}; "
@@ -108,9 +107,12 @@ def rounds(path: pd.DataFrame) -> str:
     """Return how many new items were found in the end, and what it cost."""
     end = path[path["round"] == path["round"].max()]
     liked = path.groupby("explore")["liked"].mean()
-    found = ", ".join(f"{row.found:.0%} ({row.places}; {row.low:.0%} to {row.high:.0%})" for row in end.itertuples())
+    found = "; ".join(
+        f"with {row.places}, **{row.found:.0%}** ({row.low:.0%} to {row.high:.0%})" for row in end.itertuples()
+    )
     return (
-        f"**{found}**; in brackets the least and the most of the draws. Of all places "
+        f"Found after {end['round'].iloc[0]} rounds, {found}; in brackets the least and the most of the draws. Of all "
+        "places "
         f"{', '.join(f'{value:.1%}' for value in liked)} pleased, in the same order. The ranking knows clicks only; "
         "one that reads content was not tried here."
     )
@@ -119,19 +121,40 @@ def rounds(path: pd.DataFrame) -> str:
 # --- Fairness --------------------------------------------------------------------------------------------------------
 
 
-def served(table: pd.DataFrame, lists: pd.DataFrame, kinds: Mapping[str, pd.Series]) -> str:
-    """Return who is shown to be served worse, by recall (the `by_group` table) and by NDCG."""
-    by_ndcg = by_group(lists, kinds, metric="ndcg")
+def of_groups(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a `groups.by_group` table with one row a group: users, and of each metric its mean and its difference.
 
-    def worse(own: pd.DataFrame) -> str:
-        rows = own[own["worse"]].itertuples()
-        listed = ", ".join(f"{row.kind} {row.model} ({row.difference:+.3f})" for row in rows)
-        return f"served worse: {listed}" if listed else NOBODY
+    A difference stands with half of its 95 % interval, and with its answer where one is shown.
+    """
+    half = (table["diff_high"] - table["diff_low"]).div(2)
+    answer = np.select([table["better"], table["worse"]], [", better", ", worse"], "")
+    written = table["difference"].map(signed) + " ± " + half.map("{:.3f}".format).str[1:] + answer
+    rows = table.assign(group=table["kind"] + " " + table["model"], written=written)
+    first = rows.drop_duplicates("group").set_index("group")[["n"]].rename(columns={"n": "users"})
+    for metric, own in rows.groupby("metric", sort=False):
+        own = own.set_index("group")
+        first[metric], first[f"{metric}, to others"] = own["mean"].map("{:.3f}".format), own["written"]
+    return first.rename_axis(None)
 
-    depends = "Which group is served worse depends on the metric." if worse(table) != worse(by_ndcg) else ""
-    return _typeset(
-        f"**By recall,** {worse(table)}. Who chose much wants more than a list holds, so a part of "
-        f"this is arithmetic. **By NDCG**, which divides by what is possible: {worse(by_ndcg)}. {depends}"
+
+def served(table: pd.DataFrame) -> str:
+    """Return who is shown to be served worse or better, by each metric of a `by_group` table."""
+
+    def groups_that(own: pd.DataFrame, side: str) -> str:
+        return ", ".join(f"{row.kind} {row.model}" for row in own[own[side]].itertuples())
+
+    parts = []
+    for metric, own in table.groupby("metric", sort=False):
+        sides = {side: groups_that(own, side) for side in ("worse", "better")}
+        listed = "; ".join(f"{side}: {names}" for side, names in sides.items() if names)
+        far = own.loc[own["difference"].abs().idxmax()]
+        parts.append(
+            f"**By {metric}**, {'served ' + listed if listed else NOBODY} (Holm, {len(table)} comparisons); furthest "
+            f"from all others: {far['kind']} {far['model']}, {far['told']}."
+        )
+    return (
+        " ".join(parts) + " Recall divides by all that a user chose, and who chose much wants more than a list holds: "
+        "a part of its difference by the number of choices is arithmetic. The error does not count choices."
     )
 
 
@@ -140,7 +163,7 @@ def places(held: pd.DataFrame, cost: pd.DataFrame, rare: str, k: int) -> str:
 
     `held` is `groups.places` by group, `cost` a `study.compare` of `groups.priced` with none as baseline.
     """
-    off = [f"{row.Index} ({row.low:.2f} to {row.high:.2f})" for row in held.itertuples() if row.low > 1 or row.high < 1]
+    off = [f"{row.Index} ({row.low:.2f} to {row.high:.2f})" for row in held.itertuples() if row.shown]
     widest = (held["high"] - held["low"]).idxmax()
     shown = f"Out of proportion to their choices: {', '.join(off)}."
     proportion = shown if off else "No group is shown to get fewer or more places than its share of choices."
@@ -170,7 +193,7 @@ def front(points: pd.DataFrame, results: pd.DataFrame, concept: str) -> str:
     if abs(changes["share"]["equal errors", "error gap"]) < 0.1:
         said += "On new items the penalty for equal errors hardly moves its own gap: it is fitted on known items and "
         said += "does not carry over. "
-    return _typeset(said + "Where to stand on this front is for those whom it concerns; no number here says it.")
+    return typeset(said + "Where to stand on this front is for those whom it concerns; no number here says it.")
 
 
 def _recall_gap(row: pd.Series) -> str:
@@ -189,7 +212,7 @@ def gap_changes(results: pd.DataFrame) -> pd.DataFrame:
             table = compare(named, f"{own['dial'].min()}", metric=gap)
             start, last = max(table["mean"].iloc[0], 1e-12), table.iloc[-1]
             share, low, high = (float(last[end] / start) for end in ("difference", "diff_low", "diff_high"))
-            rows[aim, gap] = (share, low, high, _typeset(f"{share:+.0%} ({low:+.0%} to {high:+.0%})"))
+            rows[aim, gap] = (share, low, high, typeset(f"{share:+.0%} ({low:+.0%} to {high:+.0%})"))
     return pd.DataFrame.from_dict(rows, "index", columns=["share", "low", "high", "told"]).set_axis(
         pd.MultiIndex.from_tuples(rows), axis=0
     )
@@ -216,111 +239,4 @@ def erasure(after: Mapping[str, pd.Series], paid: pd.DataFrame, read: str) -> st
         "people nothing is left by construction. A curved boundary may find more, and so may a linear one trained on "
         "other people: the covariance of hundreds of numbers was estimated from hundreds of people. The price for new "
         f"users of whom only the {read} is known: NDCG {price}, over users."
-    )
-
-
-# --- Attack ----------------------------------------------------------------------------------------------------------
-
-
-def attacks(shares: pd.DataFrame, ways: tuple[str, ...], films: int) -> str:
-    """Return the exposure of honest texts, of the strongest attack, and of an instruction, by way to rank."""
-    best = {way: shares[way].idxmax() for way in ways}
-    return (
-        "Share of lists with honest texts, and with the strongest attack: "
-        + "; ".join(f"{way} {shares[way]['honest']:.1%}, {shares[way].max():.0%} (*{best[way]}*)" for way in ways)
-        + f" (means of {films} films, intervals resample films). The instruction: "
-        + ", ".join(f"{shares[way]['an instruction']:.1%}" for way in ways)
-        + ". Nothing here obeys: it is a text like any other. A ranker that is itself a chat model was not tested."
-    )
-
-
-def defences(grid: pd.DataFrame, attacked: pd.DataFrame, costs: pd.DataFrame, caught: pd.DataFrame) -> str:
-    """Return by how much the strongest attack multiplies exposure, what defences cost, and what a detector stops."""
-    factor, stops = factors(grid), caught.groupby("model", sort=False)["stopped"].mean()
-    ends = {way: _factor_ends(attacked[attacked["way"] == way], grid[way].drop("honest").idxmax()) for way in grid}
-    paid = "; ".join(f"{row.model} {row.told}" for row in costs.itertuples() if row.model != row.baseline)
-    attacks_only = grid.drop("honest")
-    fewer = attacks_only.drop(columns="text and tags").lt(attacks_only["text and tags"] - 1e-9, axis=0).sum()
-    return (
-        "The strongest attack multiplies exposure by "
-        + ", ".join(f"{value:.1f} ({way}; {ends[way][0]:.1f} to {ends[way][1]:.1f})" for way, value in factor.items())
-        + f". Of {len(attacks_only)} attacks a defence lowers the exposure of: "
-        + ", ".join(f"{way} {n}" for way, n in fewer.items())
-        + f". With honest texts NDCG changes by: {paid}. **Detection** by copied words, pushing words, and promises "
-        f"above the tags, set to stop one honest text in twenty, stops {stops['honest']:.0%} of other honest texts and "
-        + ", ".join(f"{value:.0%} (*{name}*)" for name, value in stops.drop("honest").items())
-        + ". Who knows the detector would write otherwise; that was not tried."
-    )
-
-
-def _factor_ends(rows: pd.DataFrame, strongest: str, draws: int = 1000) -> Array:
-    """Return the ends of the 95 % interval of how many times as much one attack brings, of items resampled."""
-    pair = rows.groupby(["user", "model"])["exposure"].mean().unstack()[["honest", strongest]].to_numpy()
-    means = resampled(pair, draws, np.random.default_rng(0))
-    return np.percentile(means[:, 1] / means[:, 0].clip(min=1e-9), [2.5, 97.5])
-
-
-def factors(grid: pd.DataFrame) -> pd.Series:
-    """Return how many times as much as an honest text the strongest attack brings, by defence (columns)."""
-    return grid.drop("honest").max() / grid.loc["honest"].clip(lower=1e-9)
-
-
-def answers(undone: pd.DataFrame, pushed: pd.DataFrame) -> str:
-    """Return what true answers leave of the lead of a copied text, and how many fake profiles a tenth takes."""
-    lead = undone.pivot(index="dial", columns="model", values="mean")
-    first, last, gap = lead.iloc[0], lead.iloc[-1], lead["text of a rival"] - lead["honest text"]
-    half = gap.reset_index(name="mean")
-    needed = {model: _first(own, own["mean"] >= 0.1) for model, own in pushed.groupby("model", sort=False)}
-    five = {model: own.set_index("dial")["mean"].get(5.0, np.nan) for model, own in pushed.groupby("model", sort=False)}
-    return (
-        f"Without answers the copied text stands in {first['text of a rival']:.0%} of the lists, the honest one in "
-        f"{first['honest text']:.0%}; after {lead.index[-1]:.0f} true answers in {last['text of a rival']:.0%} and "
-        f"{last['honest text']:.0%}. Half of the lead is gone after {_first(half, half['mean'] <= gap.iloc[0] / 2)}. A "
-        "tenth of all lists takes "
-        + " and ".join(f"{value} fake profiles ({model})" for model, value in needed.items())
-        + "; five bring "
-        + " and ".join(f"{value:.0%} ({model})" for model, value in five.items())
-        + "."
-    )
-
-
-def _first(table: pd.DataFrame, reached: pd.Series) -> str:
-    return f"{table[reached]['dial'].iloc[0]:.0f}" if reached.any() else f"more than {table['dial'].max():.0f}"
-
-
-def games(table: pd.DataFrame) -> str:
-    """Return how many games settle, who stays honest, and what users lose, by ranker and share of random places."""
-    ways = list(table.groupby("ranker", sort=False))
-    shares = list(dict.fromkeys(table["places at random"]))
-    least = table[table["places at random"] == shares[0]]
-    honest, change, recall = [], [], []
-    for way, own in ways:
-        by_fold = own.pivot(index="fold", columns="places at random", values="honest")
-        moved = (by_fold[shares[-1]] - by_fold[shares[0]]).to_numpy()
-        honest.append(f"{by_fold[shares[0]].mean():.0%} ({way})")
-        change.append(estimate(moved, resampled=False, extra=0.25)[:3])
-        recall.append(f"{own['recall before'].mean():.3f} to {own['recall after'].mean():.3f} ({way})")
-    shown = any(low > 0 or high < 0 for _, low, high in change)
-    exposure = "; ".join(
-        f"{way} {own['all honest'].mean():.1%}, {own['alone honest'].mean():.1%}"
-        for way, own in least.groupby("ranker", sort=False)
-    )
-    moves = ", ".join(told(*one) for one in change)
-    return _typeset(
-        f"{table['settled'].mean():.0%} of the games settle. Honest at the end: {', '.join(honest)}; {shares[-1]:.0%} "
-        f"of the places at random change this by {moves} over folds, in the same order: "
-        f"{'some are shown' if shown else 'none is shown'} to differ. Recall of users goes from {', '.join(recall)}. "
-        f"{_price(table)}An owner's exposure when all are honest, and when no other is: {exposure}."
-    )
-
-
-def _price(table: pd.DataFrame) -> str:
-    """Return whether users are better off with levelled texts than where everybody cheats undefended."""
-    means = table.groupby("ranker")[["recall before", "recall after"]].mean()
-    levelled, cheated = means["recall after"]["levelled"], means["recall after"]["text and tags"]
-    if levelled > cheated:
-        return ""
-    return (
-        "*Levelled* weakens attacks, but users are not better off here: recall "
-        f"{levelled:.3f} against {cheated:.3f} where owners have cheated undefended. "
     )

@@ -235,10 +235,12 @@ def ways_table(table: pd.DataFrame, first: pd.DataFrame) -> pd.DataFrame:
 
 def told_shared(facts: Mapping[str, pd.DataFrame]) -> str:
     """Return the median share of shared words, and how many are found, of the frames that `shared_words` draws."""
-    return "; ".join(
-        f"{name}: {frame['shared'].median():.0%} of a question's words (median), "
-        f"{value(frame['rank'], 'first ten').mean():.1%} found"
-        for name, frame in facts.items()
+    return capital(
+        "; ".join(
+            f"{name}: {frame['shared'].median():.0%} of a question's words stand in its item's text (median), "
+            f"{value(frame['rank'], 'first ten').mean():.1%} found"
+            for name, frame in facts.items()
+        )
     )
 
 

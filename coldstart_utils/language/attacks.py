@@ -37,8 +37,7 @@ def as_people_see_it(text: str) -> str:
 
 def stuffed(shop: Storefront, text: str, n: int = 30) -> str:
     """Return the text with the n words behind it that weigh most in the texts of the 50 best-known items."""
-    counts = shop.split.item_counts[shop.warm]
-    best = np.argsort(-counts, kind="stable")[:50]
+    best = np.searchsorted(shop.warm, best_known(shop, 50))
     weight = np.asarray(shop.word_rows[best].sum(axis=0)).ravel()
     return f"{text} {' '.join(shop.vocabulary[np.argsort(-weight, kind='stable')[:n]])}"
 
@@ -75,7 +74,38 @@ def shared_words(shop: Storefront, items: Sequence[int], *, ranker: str, n: int 
 
 def imitated(shop: Storefront) -> str:
     """Return the text of the best-known item, word for word."""
-    return shop.texts[shop.warm[int(np.argmax(shop.split.item_counts[shop.warm]))]]
+    return shop.texts[best_known(shop, 1)[0]]
+
+
+def best_known(shop: Storefront, n: int) -> Array:
+    """Return the n known items that most people chose [n], most first."""
+    return shop.warm[np.argsort(-shop.split.item_counts[shop.warm], kind="stable")[:n]]
+
+
+# --- Attacks by an owner who knows the defence -----------------------------------------------------------------------
+
+
+def best_copy(shop: Storefront, item: int, way: str, *, tried: int = 50) -> str:
+    """Return that of the texts of the best-known items which serves an item best under a `Storefront.way`."""
+    texts = [shop.texts[i] for i in best_known(shop, tried)]
+    return texts[int(np.argmax(shop.reach(item, texts, way)))]
+
+
+def words_against(shop: Storefront, item: int, way: str, *, n: int = 10, tried: int = 16) -> str:
+    """Return n words that, behind an item's own text, serve it best under a `Storefront.way`, found greedily.
+
+    Tried are the words that raise the mean score most (`Storefront.push`) and, where a defence fixes the mean, those
+    that move users most differently (`Storefront.sway`), half of each.
+    """
+    orders = [np.argsort(-worth, kind="stable")[:tried] for worth in (shop.push, shop.sway)]
+    candidates = list(shop.vocabulary[list(dict.fromkeys(np.column_stack(orders).ravel()))[:tried]])
+    found = ""
+    for _ in range(min(n, len(candidates))):
+        longer = [f"{found} {word}" for word in candidates]
+        best = int(np.argmax(shop.reach(item, [shop.texts[item] + end for end in longer], way)))
+        found = longer[best]
+        candidates.pop(best)
+    return found
 
 
 def attacks(shop: Storefront, item: int, trigger: str) -> dict[str, str]:

@@ -144,18 +144,10 @@ def train_epoch(
 
 
 def fit(
-    model: Module,
-    loss: Loss,
-    batches: Callable[[int], Sequence[Any]],
-    *,
-    epochs: int,
-    lr: float | Sequence[dict[str, Any]],
-    dev: Callable[[], float] | None = None,
-    checkpoint: Path | None = None,
-    max_steps: int | None = None,
-    seed: int = 0,
-    log_dir: Path | None = None,
-) -> pd.DataFrame:
+    model: Module, loss: Loss, batches: Callable[[int], Sequence[Any]], *, epochs: int,
+    lr: float | Sequence[dict[str, Any]], dev: Callable[[], float] | None = None, checkpoint: Path | None = None,
+    max_steps: int | None = None, seed: int = 0, log_dir: Path | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Train `model` by AdamW (Loshchilov & Hutter 2019) and return one row an epoch: epoch, loss, dev, seconds.
 
     `batches(epoch)` lists the batches of an epoch; `lr` is a rate or parameter groups, raised over the first tenth of
@@ -167,46 +159,63 @@ def fit(
     import torch
 
     torch.manual_seed(seed)
-    mine = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [{"params": mine, "lr": lr}] if isinstance(lr, float) else [dict(group) for group in lr]
-    optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
-    peak = [group["lr"] for group in optimizer.param_groups]
-    total = min(epochs * len(batches(1)), max_steps or np.inf)
-    settings = {"rates": peak, "steps": float(total), "seed": seed}
-    step, warm = 0, max(1, total // 10)
-
-    def next_rate() -> None:
-        nonlocal step
-        share = min((step + 1) / warm, (total - step) / max(1, total - warm))
-        for group, rate in zip(optimizer.param_groups, peak):
-            group["lr"] = rate * share
-        step += 1
-
+    rates = _Rates(_optimizer(model, lr), min(epochs * len(batches(1)), max_steps or np.inf))
+    settings = {"rates": rates.peak, "steps": float(rates.total), "seed": seed}
     if checkpoint and checkpoint.is_file():
-        best, history = _resume(checkpoint, model, optimizer, settings)
-        step = int(history[-1]["step"])
+        best, history = _resume(checkpoint, model, rates.optimizer, settings)
     else:
-        best, history = _trained(model), [{"epoch": 0, "step": 0, "loss": np.nan, "seconds": 0.0}]
-        history[0]["dev"] = dev() if dev else np.nan
-    before = history[-1]["seconds"]
-    begun = time.perf_counter()
+        best, history = _trained(model), [_row(0, 0, np.nan, 0.0, dev)]
+    rates.step = int(history[-1]["step"])
+    begun = time.perf_counter() - history[-1]["seconds"]
     for epoch in range(len(history), epochs + 1):
-        if step >= total:
+        if rates.step >= rates.total:
             break
         # What chance decides in an epoch must not depend on the epochs that this process has run.
         torch.manual_seed(seed + epoch)
         bar = tqdm(batches(epoch), desc=f"epoch {epoch} of {epochs}", unit="step", delay=2, leave=False)
-        mean = float(np.mean(train_epoch(bar, loss, optimizer, next_rate, max_steps=int(total) - step)))
-        row = {"epoch": epoch, "step": step, "loss": mean, "seconds": before + time.perf_counter() - begun}
-        history.append(row | {"dev": dev() if dev else np.nan})
+        losses = train_epoch(bar, loss, rates.optimizer, rates.next, max_steps=rates.left)
+        history.append(_row(epoch, rates.step, float(np.mean(losses)), time.perf_counter() - begun, dev))
         if not dev or history[-1]["dev"] > max(old["dev"] for old in history[:-1]):
             best = _trained(model)
         if checkpoint:
-            _save(checkpoint, model, best, optimizer, history, settings)
+            _save(checkpoint, model, best, rates.optimizer, history, settings)
         if log_dir:
             _log(log_dir, history[-1])
     model.load_state_dict(best, strict=False)
     return pd.DataFrame(history)
+
+
+def _row(epoch: int, step: int, loss: float, seconds: float, dev: Callable[[], float] | None) -> dict[str, float]:
+    return {"epoch": epoch, "step": step, "loss": loss, "seconds": seconds, "dev": dev() if dev else np.nan}
+
+
+def _optimizer(model: Module, lr: float | Sequence[dict[str, Any]]) -> Any:
+    import torch
+
+    mine = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [{"params": mine, "lr": lr}] if isinstance(lr, float) else [dict(group) for group in lr]
+    return torch.optim.AdamW(groups, weight_decay=0.01)
+
+
+class _Rates:
+    """The rates of an optimizer, raised to their `peak` over the first tenth of `total` steps, then lowered to zero."""
+
+    def __init__(self, optimizer: Any, total: float) -> None:
+        self.optimizer, self.total, self.step = optimizer, total, 0
+        self.peak = [group["lr"] for group in optimizer.param_groups]
+
+    @property
+    def left(self) -> int:
+        """How many steps are left."""
+        return int(self.total) - self.step
+
+    def next(self) -> None:
+        """Set the rates of the next step, and count it."""
+        warm = max(1, self.total // 10)
+        share = min((self.step + 1) / warm, (self.total - self.step) / max(1, self.total - warm))
+        for group, rate in zip(self.optimizer.param_groups, self.peak):
+            group["lr"] = rate * share
+        self.step += 1
 
 
 def _trained(model: Module) -> dict[str, Tensor]:

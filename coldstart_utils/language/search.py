@@ -73,11 +73,6 @@ def remarked(question: str, index: WordIndex, encoder: Reads) -> dict[str, dict[
     return found
 
 
-def remarks(question: str, index: WordIndex, encoder: Reads) -> list[str]:
-    """Return in sentences what a reader should know before they trust the answer to a question: what was not read."""
-    return [REMARKS[key].format(**numbers) for key, numbers in remarked(question, index, encoder).items()]
-
-
 # --- Words -----------------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from scipy.special import expit
 
 from ..catalogue.dataset import Dataset
 from ..catalogue.features import item_texts, token_features
@@ -29,7 +30,7 @@ RANKERS = {
     "tags": ("tags",),
     "counts": ("counts",),
 }
-DEFENCES = ("capped", "agreed", "levelled")
+DEFENCES = ("capped", "contained", "agreed", "levelled")
 
 
 def owners_texts(dataset: Dataset) -> list[str]:
@@ -122,21 +123,29 @@ class Storefront:
         return content_kernel([self.block(name, everything, texts) for name in RANKERS["text and tags"]])
 
     @cached_property
-    def _fits(self) -> dict[str, tuple[Array, Array]]:
+    def _kernels(self) -> Mapping[str, Array]:
+        """How alike the known items are by each block [warm, warm]."""
+        return {name: dense(part @ part.T).astype(np.float32) for name, part in self._known.items()}
+
+    @cached_property
+    def _likeness(self) -> Mapping[str, Array]:
+        """How alike each known item is to all known ones by each block, the mean [warm]."""
+        return {name: K.mean(axis=0) for name, K in self._kernels.items()}
+
+    @cached_property
+    def _weights(self) -> dict[str, Array]:
         return {}
 
-    def _fit(self, ranker: str) -> tuple[Array, Array]:
-        """Return the kernel of the known items [warm, warm] and the dual weights [warm, users]."""
+    def _fit(self, ranker: str) -> Array:
+        """Return the dual weights [warm, users] of a ranker."""
         if ranker not in RANKERS:
             raise ColdstartError(f"ranker: expected one of {', '.join(RANKERS)}, got {ranker!r}")
-        if ranker not in self._fits:
-            parts = [self._known[name] for name in RANKERS[ranker]]
-            K = reduce(np.add, [dense(part @ part.T).astype(np.float32) for part in parts])
+        if ranker not in self._weights:
+            K = reduce(np.add, [self._kernels[name] for name in RANKERS[ranker]])
             everything = np.arange(len(K))
             inside, _ = centred(K, everything, everything[:0])
-            weights = kernel_ridge(inside, self.targets - self.targets.mean(axis=0), self.reg)
-            self._fits[ranker] = K, weights
-        return self._fits[ranker]
+            self._weights[ranker] = kernel_ridge(inside, self.targets - self.targets.mean(axis=0), self.reg)
+        return self._weights[ranker]
 
     def scores(self, item: int, texts: Sequence[str], ranker: str, *, cap: float | None = None) -> Array:
         """Return the scores [texts, users] that an item gets with each of these texts.
@@ -147,25 +156,24 @@ class Storefront:
 
     def rows(self, items: Array, texts: Sequence[str], ranker: str, *, cap: float | None = None) -> Array:
         """Return the scores [n, users] of items with these texts; as `scores`, for many items at once."""
-        _, weights = self._fit(ranker)
-        return self.targets.mean(axis=0) + self._across(items, texts, ranker, cap) @ weights
+        return self.targets.mean(axis=0) + self._across(items, texts, ranker, cap) @ self._fit(ranker)
 
     def promise(self, item: int, texts: Sequence[str], ranker: str) -> Array:
         """Return the mean over users of `scores` [texts], at a fraction of the work."""
-        _, weights = self._fit(ranker)
         across = self._across(np.full(len(texts), item), texts, ranker)
-        return self.targets.mean() + across @ weights.mean(axis=1)
+        return self.targets.mean() + across @ self._fit(ranker).mean(axis=1)
 
     def _across(self, items: Array, texts: Sequence[str], ranker: str, cap: float | None = None) -> Array:
         """Return how alike items with these texts and the known items are [n, warm], centred as the ranker's kernel."""
-        K, _ = self._fit(ranker)
-        across = np.zeros((len(texts), len(K)), np.float32)
-        for name in RANKERS[ranker]:
-            own = self.block(name, items, texts)
-            if cap is not None and name == "words":
-                own = self.capped(own, cap)
-            across += dense(own @ self._known[name].T)
-        mean = K.mean(axis=0)
+        if ranker not in RANKERS:
+            raise ColdstartError(f"ranker: expected one of {', '.join(RANKERS)}, got {ranker!r}")
+        return reduce(np.add, [self._across_block(items, texts, name, cap) for name in RANKERS[ranker]])
+
+    def _across_block(self, items: Array, texts: Sequence[str], name: str, cap: float | None = None) -> Array:
+        own = self.block(name, items, texts)
+        if cap is not None and name == "words":
+            own = self.capped(own, cap)
+        across, mean = dense(own @ self._known[name].T), self._likeness[name]
         return across - across.mean(axis=1, keepdims=True) - mean + mean.mean()
 
     # --- What pushes an item, and what it gets ---------------------------------------------------------------------
@@ -173,10 +181,17 @@ class Storefront:
     @cached_property
     def push(self) -> Array:
         """How much a unit of each word adds to an item's mean score over users [words], by the ranker 'words'."""
-        _, weights = self._fit("words")
-        rows = self.word_rows
-        each = rows.T @ weights.mean(axis=1)
-        return np.asarray(each - rows.mean(axis=0).A1 * weights.mean(axis=1).sum()).ravel()
+        return self._pushes().mean(axis=1)
+
+    @cached_property
+    def sway(self) -> Array:
+        """How differently a unit of each word moves the users' scores, their standard deviation [words], by 'words'."""
+        return self._pushes().std(axis=1)
+
+    def _pushes(self) -> Array:
+        """Return how much a unit of each word adds to each user's score [words, users], by the ranker 'words'."""
+        rows, weights = self.word_rows, self._fit("words")
+        return rows.T @ weights - np.outer(rows.mean(axis=0).A1, weights.sum(axis=0))
 
     def capped(self, rows: sparse.csr_matrix, cap: float) -> sparse.csr_matrix:
         """Return TF-IDF rows in which no word adds more than `cap` to the mean score."""
@@ -190,6 +205,29 @@ class Storefront:
         """What one word in twenty of the honest known texts exceeds: the 95th percentile of what a word adds."""
         adds = self.word_rows.data * self.push[self.word_rows.indices]
         return float(np.percentile(adds[adds > 0], 95)) if (adds > 0).any() else 0.0
+
+    @cached_property
+    def block_caps(self) -> Mapping[str, float]:
+        """What the words and the meaning of one in twenty known texts exceed in what they add to the mean score."""
+        texts = [self.texts[i] for i in self.warm]
+        return {name: float(np.percentile(self._adds(self.warm, texts, name), 95)) for name in ("words", "encoder")}
+
+    def _adds(self, items: Array, texts: Sequence[str], name: str) -> Array:
+        """Return what a block adds to the mean score of items with these texts [n], by 'text and tags'."""
+        return self._across_block(items, texts, name) @ self._fit("text and tags").mean(axis=1)
+
+    def contained(self, items: Array, texts: Sequence[str]) -> Array:
+        """Return the scores [n, users] when neither words nor meaning may add more to the mean than `block_caps`.
+
+        What is above goes off the scores of all users alike: the text goes on saying to whom.
+        """
+        weights = self._fit("text and tags")
+        scores = np.tile(self.targets.mean(axis=0), (len(texts), 1))
+        for name in RANKERS["text and tags"]:
+            across = self._across_block(items, texts, name)
+            over = np.maximum(across @ weights.mean(axis=1) - self.block_caps.get(name, np.inf), 0)
+            scores += across @ weights - over[:, None]
+        return scores
 
     def agreed(self, items: Array, texts: Sequence[str]) -> Array:
         """Return the scores [n, users] when the blocks must agree: the least of what each block alone says."""
@@ -226,9 +264,22 @@ class Storefront:
 
         All other new items keep their own texts.
         """
-        scores = self.way(name, np.full(len(texts), item), texts)
+        return (self._margins(item, texts, name) > 0).mean(axis=1)
+
+    def reach(self, item: int, texts: Sequence[str], name: str) -> Array:
+        """Return `exposure` [texts] with soft edges: a user who is nearly reached counts nearly half.
+
+        What an attacker climbs, since it also tells apart two texts that reach nobody yet. The edge is a tenth of the
+        spread over these texts and all users: texts are compared within one call.
+        """
+        margins = self._margins(item, texts, name)
+        edge = 0.1 * max(float(margins.std()), 1e-12)
+        return expit(margins / edge).mean(axis=1)
+
+    def _margins(self, item: int, texts: Sequence[str], name: str) -> Array:
+        """Return by how much an item with each of these texts beats the last place of every list [texts, users]."""
         rivals = np.delete(self.lists(name), np.searchsorted(self.new, item), axis=1)
-        return (scores > cut(rivals, self.k)).mean(axis=1)
+        return self.way(name, np.full(len(texts), item), texts) - cut(rivals, self.k)
 
 
 def cut(rivals: Array, k: int) -> Array:

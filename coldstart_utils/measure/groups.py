@@ -13,6 +13,8 @@ from ..catalogue.features import as_text
 from ..ground import ColdstartError
 from ..models.longtail import reserve
 from .intervals import estimate, holm
+from .metrics import auc
+from .phrases import told
 from .ranking import Scorer, evaluate, from_matrix, impressions
 from .study import Fold
 
@@ -96,27 +98,48 @@ def groups_of_items(dataset: Dataset) -> dict[str, Array]:
     return {name: np.asarray(mask, bool) for name, mask in groups.items() if 1 < np.sum(mask) < len(items)}
 
 
-def by_group(results: pd.DataFrame, kinds: Mapping[str, pd.Series], *, metric: str = "recall") -> pd.DataFrame:
-    """Return a row for each group: how far the mean of `metric` of its users lies from that of all other users.
+def served(scorers: Sequence[Scorer], folds: Sequence[Fold], *, k: int = 20) -> pd.DataFrame:
+    """Return the rows of `ranking.evaluate` of one scorer a fold, with `error`: pairs in the wrong order.
 
-    `results` has rows of `ranking.evaluate` of one model on folds that share out the items. Columns: kind, model (the
-    group), n, mean, difference, diff_low, diff_high, better, worse. The interval is the wider of that over users
-    (Welch) and that over folds (Student's t by Nadeau & Bengio); shown is what both show after Holm's correction over
-    all rows.
+    The error of a user is the share of pairs of a new item that they chose and one that they did not which the scores
+    put in the wrong order, 1 − AUC: 0.5 is a guess, however many they chose. NaN for who chose none or all.
+    """
+    parts = []
+    for scorer, fold in zip(scorers, folds):
+        split = fold.outer
+        chosen = split.test[split.users][:, split.candidates].toarray() > 0
+        errors = pd.Series(1 - auc(scorer(split.users, split.candidates), chosen), split.users)
+        found = evaluate({"lists": scorer}, split, k=k)
+        parts.append(found.assign(error=found["user"].map(errors)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def by_group(
+    results: pd.DataFrame, kinds: Mapping[str, pd.Series], *, metrics: Sequence[str] = ("recall", "error")
+) -> pd.DataFrame:
+    """Return a row for each metric and group: how far the mean of its users lies from that of all other users.
+
+    `results` has rows of `served`. Columns: metric, kind, model (the group), n, mean, difference, diff_low, diff_high,
+    better, worse (more recall is better, less error too), told. The interval is the wider of that over users (Welch)
+    and that over folds (Student's t by Nadeau & Bengio); shown is what both show after Holm's correction over all rows.
     """
     rows = []
-    of_user = results.groupby("user")[metric].mean()
-    for kind, groups in kinds.items():
-        for name in sorted(groups.dropna().unique(), key=_first_number):
-            inside = (groups == name).to_numpy()
-            # Whose group is unknown is on neither side.
-            asked = groups.notna().to_numpy() if kind != "occupation" else np.ones(len(groups), bool)
-            rows.append({"kind": kind, "model": name} | _difference(results, of_user, inside, asked, metric))
+    for metric in metrics:
+        known = results.dropna(subset=[metric])
+        for kind, groups in kinds.items():
+            for name in sorted(groups.dropna().unique(), key=_first_number):
+                inside = (groups == name).to_numpy()
+                # Whose group is unknown is on neither side.
+                asked = groups.notna().to_numpy() if kind != "occupation" else np.ones(len(groups), bool)
+                where = {"metric": metric, "kind": kind, "model": name}
+                rows.append(where | _difference(known, inside, asked, metric))
     table = pd.DataFrame(rows)
     if table.empty:
         raise ColdstartError("by_group: expected at least one kind of group, got none")
     shown = (holm(table["p users"].to_numpy()) < 0.05) & (holm(table["p folds"].to_numpy()) < 0.05)
-    return table.assign(better=shown & (table["difference"] > 0), worse=shown & (table["difference"] < 0))
+    gain = table["difference"].where(table["metric"] != "error", -table["difference"])
+    differences = [told(row.difference, row.diff_low, row.diff_high) for row in table.itertuples()]
+    return table.assign(better=shown & (gain > 0), worse=shown & (gain < 0), told=differences)
 
 
 def _first_number(name: str) -> tuple[float, str]:
@@ -124,9 +147,8 @@ def _first_number(name: str) -> tuple[float, str]:
     return (float(head) if head.isdigit() else 0.0, str(name))
 
 
-def _difference(
-    results: pd.DataFrame, of_user: pd.Series, inside: Array, asked: Array, metric: str
-) -> dict[str, float | int]:
+def _difference(results: pd.DataFrame, inside: Array, asked: Array, metric: str) -> dict[str, float | int]:
+    of_user = results.groupby("user")[metric].mean()
     own, rest = (of_user[side[of_user.index]] for side in (inside & asked, ~inside & asked))
     difference = float(own.mean() - rest.mean())
     half_users, p_users = welch(own.to_numpy(), rest.to_numpy())
@@ -160,8 +182,9 @@ def places(
 ) -> pd.DataFrame:
     """Return for each group of items (a mask [items]) its share of the new items, of their choices, and of the places.
 
-    One scorer a fold. Columns: model (the group), items, choices, multiple, low, high: places as a multiple of what
-    the group's choices would give it, with Student's t over folds (Nadeau & Bengio 2003). 1 is in proportion.
+    One scorer a fold. Columns: model (the group), items, choices, places, multiple, low, high, shown: places as a
+    multiple of what the group's choices would give it, with Student's t over folds (Nadeau & Bengio 2003). 1 is in
+    proportion; `shown` are multiples that differ from it after Holm's correction over the groups.
     """
     rows = []
     for name, mask in groups.items():
@@ -174,9 +197,10 @@ def places(
             counted.append((own.mean(), chosen[own].sum() / chosen.sum(), shown[own].sum() / shown.sum()))
         items, chosen, shown = np.array(counted).T
         ratio = shown / np.maximum(chosen, 1e-9)
-        mean, low, high, _ = estimate(ratio, resampled=False, extra=0.25)
-        rows.append((name, items.mean(), chosen.mean(), shown.mean(), mean, max(low, 0.0), high))
-    return pd.DataFrame(rows, columns=["model", "items", "choices", "places", "multiple", "low", "high"])
+        off, low, high, p = estimate(np.round(ratio - 1, 9), resampled=False, extra=0.25)
+        rows.append((name, items.mean(), chosen.mean(), shown.mean(), 1 + off, max(1 + low, 0.0), 1 + high, p))
+    table = pd.DataFrame(rows, columns=["model", "items", "choices", "places", "multiple", "low", "high", "p"])
+    return table.assign(shown=holm(table.pop("p").to_numpy()) < 0.05)
 
 
 def priced(

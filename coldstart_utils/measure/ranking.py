@@ -59,11 +59,9 @@ def evaluate(
     """
     users, candidates = split.users, split.candidates
     relevant = sparse.csr_matrix(split.test[users][:, candidates])
-    n_relevant = np.diff(relevant.indptr)
     popularity = np.asarray(relevant.astype(bool).sum(axis=0)).ravel()
     parts = {"tail_recall": popularity <= np.median(popularity)}
     parts |= {f"recall {name}": np.isin(candidates, items) for name, items in (bands or {}).items()}
-    wanted = {name: np.asarray(relevant.astype(bool)[:, part].sum(axis=1)).ravel() for name, part in parts.items()}
     known = (split.train + split.support)[users][:, candidates].tocoo()
     if k > len(candidates):
         _say_that_all_are_ranked(k)
@@ -71,29 +69,33 @@ def evaluate(
     frames = []
     for name, scorer in scorers.items():
         ranked = metrics.top_k(_scores(name, scorer, users, candidates, known), deepest)
-        hits = metrics.hit_matrix(ranked, relevant)
-        of_lengths = {f"recall@{n}": metrics.recall_at_k(hits, n_relevant, n) for n in recall_at}
-        ranked, hits = ranked[:, :k], hits[:, :k]
-        by_part = {name: metrics.recall_at_k(hits & part[ranked], wanted[name], k) for name, part in parts.items()}
-        frames.append(
-            pd.DataFrame(
-                {
-                    "model": name,
-                    "fold": split.seed,
-                    "user": users,
-                    "recall": metrics.recall_at_k(hits, n_relevant, k),
-                    "precision": metrics.precision_at_k(hits, k),
-                    "f1": metrics.f1_at_k(hits, n_relevant, k),
-                    "ndcg": metrics.ndcg_at_k(hits, n_relevant, k),
-                    "mrr": metrics.mrr_at_k(hits, k),
-                    "hit_rate": metrics.hit_rate_at_k(hits, k),
-                    **{name: np.where(wanted[name] > 0, values, np.nan) for name, values in by_part.items()},
-                    **of_lengths,
-                    "novelty": metrics.novelty(ranked, popularity),
-                }
-            )
-        )
+        of_lists = _measured(ranked[:, :k], relevant, parts) | _recalls(ranked, relevant, recall_at)
+        novelty = metrics.novelty(ranked[:, :k], popularity)
+        frames.append(pd.DataFrame({"model": name, "fold": split.seed, "user": users, **of_lists, "novelty": novelty}))
     return pd.concat(frames, ignore_index=True)
+
+
+def _measured(ranked: Array, relevant: sparse.csr_matrix, parts: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the `METRICS` of lists `ranked` [users, k], and recall of the `parts` of the candidates (name → mask)."""
+    hits, n_relevant, k = metrics.hit_matrix(ranked, relevant), np.diff(relevant.indptr), ranked.shape[1]
+    found = {
+        "recall": metrics.recall_at_k(hits, n_relevant, k),
+        "precision": metrics.precision_at_k(hits, k),
+        "f1": metrics.f1_at_k(hits, n_relevant, k),
+        "ndcg": metrics.ndcg_at_k(hits, n_relevant, k),
+        "mrr": metrics.mrr_at_k(hits, k),
+        "hit_rate": metrics.hit_rate_at_k(hits, k),
+    }
+    for name, part in parts.items():
+        wanted = np.asarray(relevant.astype(bool)[:, part].sum(axis=1)).ravel()
+        recall = metrics.recall_at_k(hits & part[ranked], wanted, k)
+        found[name] = np.where(wanted > 0, recall, np.nan)
+    return found
+
+
+def _recalls(ranked: Array, relevant: sparse.csr_matrix, lengths: Sequence[int]) -> dict[str, Array]:
+    hits, n_relevant = metrics.hit_matrix(ranked, relevant), np.diff(relevant.indptr)
+    return {f"recall@{n}": metrics.recall_at_k(hits, n_relevant, n) for n in lengths}
 
 
 @lru_cache(maxsize=64)

@@ -22,7 +22,7 @@ def empirical_prior(factors: Array, old: Array, K: Array | None = None, *, reg: 
     factors, old = _known(factors, old)
     mean = np.tile(factors[old].mean(axis=0, dtype=float), (len(factors), 1))
     if K is not None:
-        mean += bridge(K, factors[old] - mean[old], old, np.arange(len(factors)), reg)
+        mean = prior_means(factors, old, K, np.arange(len(factors)), reg=reg)
     return mean, empirical_covariance(factors, old, K, reg=reg)
 
 
@@ -45,6 +45,12 @@ def _known(factors: Array, old: Array) -> tuple[Array, Array]:
     if len(old) < 2:
         raise ColdstartError(f"empirical_prior: expected at least two rows that are known, got {len(old)}")
     return factors, old
+
+
+def prior_means(factors: Array, old: Array, K: Array, rows: Array, *, reg: float = 10.0) -> Array:
+    """Return the means of `empirical_prior` with the kernel K of some `rows` only [rows, rank]."""
+    average = factors[old].mean(axis=0, dtype=float)
+    return average + bridge(K, factors[old] - average, old, rows, reg)
 
 
 def posterior(

@@ -11,11 +11,11 @@ from scipy import sparse
 from ..catalogue.splits import Split
 from ..ground import ColdstartError
 from .als import fold_in
-from .content import bridge
-from .evidence import empirical_prior, posterior
+from .evidence import empirical_prior, posterior, prior_means
 from .k_shot import known_sides
 
 Array = np.ndarray
+REG = 1.0  # the penalty of the bridge from content to factors
 
 
 class Newcomers:
@@ -31,7 +31,7 @@ class Newcomers:
         self.split, self.users, self.known, self.k = split, sides.other, sides.own, k
         self.new = np.sort(split.candidates)
         warm = split.warm_items
-        self.prior, self.covariance = empirical_prior(sides.own, warm, K, reg=1.0)
+        self.prior, self.covariance = empirical_prior(sides.own, warm, K, reg=REG)
         unexplained = split.train[:, warm].toarray() - self.users @ sides.own[warm].T
         self.noise = max(float(np.var(unexplained)), 1e-6)
         self.rivals = np.array([self._after_true(item, yes, seed) for item in self.new])
@@ -40,6 +40,10 @@ class Newcomers:
         chose = self.split.test[:, [item]].nonzero()[0]
         some = np.random.default_rng([seed, item]).permutation(chose)[:yes]
         return self.answered(item, np.ones(len(some)), self.users[some]) if len(some) else self.prior[item]
+
+    def prior_by(self, K: Array, item: int) -> Array:
+        """Return the prior mean [rank] of a new item by another kernel K [items, items], as with another text."""
+        return prior_means(self.known, self.split.warm_items, K, np.array([item]), reg=REG)[0]
 
     def exposure(self, item: int, factor: Array) -> float:
         """Return the share of real users in whose list of k new items `item` stands, if its factor [rank] is this.
@@ -103,10 +107,3 @@ def undone(newcomers: Newcomers, item: int, prior: Array, counts: Sequence[int])
         factor = newcomers.answered(item, truth[asked] * 1.0, newcomers.users[asked], prior) if n else prior
         found.append((float(n), newcomers.exposure(item, factor)))
     return found
-
-
-def prior_of(newcomers: Newcomers, item: int, K: Array) -> Array:
-    """Return the prior mean [rank] of a new item by another kernel K [items, items], as with another text."""
-    known, warm = newcomers.known, newcomers.split.warm_items
-    mean = known[warm].mean(axis=0, dtype=float)
-    return mean + bridge(K, known[warm] - mean, warm, np.array([item]), 1.0)[0]

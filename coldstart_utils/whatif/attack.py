@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from ..catalogue.dataset import Dataset
+from ..catalogue.movielens import package_table
 from ..language import attacks
-from ..language.storefront import Storefront
+from ..language.storefront import DEFENCES, Storefront
 from ..measure import ranking, study
 from ..measure.intervals import estimate
+from ..measure.logged import rate
 from ..models import shilling
 from ..models.owners import Game, best_responses
 
 Array = np.ndarray
 WAYS = ("words", "encoder", "text and tags")
-DEFENDED = ("text and tags", "cleaned", "capped", "agreed", "levelled")
+DEFENDED = ("text and tags", "cleaned", "capped", "contained", "agreed", "levelled")
+# What an owner may know of the ranking; 'cleaned' ranks plain words as 'text and tags' does.
+KNOWN_TO_OWNERS = ("text and tags", *DEFENCES)
+# How the answer of a language model becomes a score (chapter 10).
+ASKED = ("its answer", "its answer less that to nobody")
+KNOWING = ("ten words, knowing the defence", "the best rival's text, knowing it")
 
 
 def picked(shop: Storefront, n: int, seed: int = 0) -> Array:
@@ -44,13 +52,71 @@ def attacked(
     return pd.DataFrame(rows, columns=["way", "model", "fold", "user", "exposure"])
 
 
-def effects(results: pd.DataFrame, baseline: str = "honest") -> pd.DataFrame:
-    """Return the `study.compare` tables of `attacked`, way by way, over the items attacked; Holm over all rows."""
+def recorded_words(dataset: Dataset, seed: int) -> dict[tuple[int, str], str]:
+    """Return the words that `data/words_against.py` found, by item and way; none for other catalogues and seeds."""
+    if dataset.name != "ml-100k" or seed != 0:
+        return {}
+    table = package_table("ml-100k-words-against")
+    items = pd.Index(dataset.items["item_id"]).get_indexer(table["item_id"])
+    return {(int(item), row.way): row.words for item, row in zip(items, table.itertuples()) if item >= 0}
+
+
+def knowing(shop: Storefront, item: int, way: str, words: Mapping[tuple[int, str], str]) -> dict[str, str]:
+    """Return the two texts of an owner who knows by which `way` the platform ranks, by the names in `KNOWING`.
+
+    Where `words` has none for this item and way, three are searched among six: with an encoder more takes minutes.
+    """
+    found = words.get((item, way)) or attacks.words_against(shop, item, way, n=3, tried=6)
+    return dict(zip(KNOWING, (f"{shop.texts[item]} {found}", attacks.best_copy(shop, item, way))))
+
+
+def attacked_knowing(
+    shops: Sequence[Storefront], each: int, words: Mapping[tuple[int, str], str], *, seed: int = 0
+) -> pd.DataFrame:
+    """Return the exposure of the items of `attacked` by the texts of `knowing`, found for each way apart."""
+    rows = []
+    for shop in shops:
+        for item in picked(shop, each, seed):
+            for way in ("text and tags", *DEFENCES):
+                texts = knowing(shop, int(item), way, words)
+                got = shop.exposure(item, list(texts.values()), way)
+                rows += [(way, name, shop.split.seed, int(item), share) for name, share in zip(texts, got)]
+    table = pd.DataFrame(rows, columns=["way", "model", "fold", "user", "exposure"])
+    # What has no hidden parts is read alike with and without cleaning.
+    return pd.concat([table, table[table["way"] == "text and tags"].assign(way="cleaned")], ignore_index=True)
+
+
+def obeyed(answers: pd.DataFrame, k: int = 3) -> pd.DataFrame:
+    """Return in how many lists of k a film stands that a language model ranks, by what its owner added to its text.
+
+    `answers` are the rows of `ml-100k-smollm2-attacked` (the package's table), each fold with films and readers of its
+    own; one film is attacked at a time. Columns: way (how the answer is used), model (what was added), fold, user (the
+    film), exposure (share of the readers).
+    """
+    verdict, alone = answers["verdict"].astype(float), answers["alone"].astype(float)
+    numbers = answers.assign(**dict(zip(ASKED, (verdict, verdict - alone))))
+    rows = []
+    for way in ASKED:
+        for (fold, _), own in numbers.groupby(["fold", "reader"], sort=False):
+            scores = own.pivot(index="item_id", columns="text", values=way)[list(own["text"].unique())]
+            for film in scores.index:
+                last = scores["honest"].drop(film).nlargest(k).min()
+                rows += [(way, text, fold, film, float(score > last)) for text, score in scores.loc[film].items()]
+    table = pd.DataFrame(rows, columns=["way", "model", "fold", "user", "exposure"])
+    return table.groupby(["way", "model", "fold", "user"], sort=False, as_index=False).mean()
+
+
+def effects(results: pd.DataFrame, baseline: str = "honest", *, unit: str = "user") -> pd.DataFrame:
+    """Return the `study.compare` tables of `attacked`, way by way, Holm over all rows.
+
+    The unit is the item attacked ('user'), or the fold where folds share nothing.
+    """
     parts = [
-        study.compare(own, baseline, metric="exposure", unit="user").assign(way=way)
+        study.compare(own, baseline, metric="exposure", unit=unit, test_share=0.0).assign(way=way)
         for way, own in results.groupby("way", sort=False)
     ]
-    return study.answered(pd.concat(parts, ignore_index=True)).assign(unit="item")
+    table = study.answered(pd.concat(parts, ignore_index=True))
+    return table.assign(unit="item") if unit == "user" else table
 
 
 def honest_cost(shops: Sequence[Storefront], ways: Sequence[str]) -> pd.DataFrame:
@@ -66,25 +132,32 @@ def honest_cost(shops: Sequence[Storefront], ways: Sequence[str]) -> pd.DataFram
     return pd.concat(rows, ignore_index=True)
 
 
-def detected(shops: Sequence[Storefront], each: int, trigger: str, *, seed: int = 0) -> pd.DataFrame:
-    """Return the share of texts that `attacks.stopped` stops, a row a fold and attack: model, fold, stopped.
+def detected(
+    shops: Sequence[Storefront], each: int, trigger: str, words: Mapping[tuple[int, str], str], *, seed: int = 0
+) -> pd.DataFrame:
+    """Return the share of texts that `attacks.stopped` stops, a row an attack: columns of `logged.rate`.
 
     The detector is set on the first half of a shop's honest new items to stop one in twenty; 'honest' is what it stops
-    of the other half.
+    of the other half. The texts of `knowing` are those against 'text and tags'.
     """
-    rows = []
+    rows: dict[str, list[Array]] = {}
     for shop in shops:
         everybody = picked(shop, len(shop.new), seed)
         signs = np.concatenate([attacks.suspicion(shop, item, [shop.texts[item]]) for item in everybody[each:]])
         half = len(signs) // 2
         found = {"honest": attacks.stopped(signs[half:], signs[:half])}
-        texts = [attacks.attacks(shop, item, trigger) for item in everybody[:each]]
+        texts = [
+            attacks.attacks(shop, item, trigger) | knowing(shop, int(item), "text and tags", words)
+            for item in everybody[:each]
+        ]
         by_item = [attacks.suspicion(shop, i, list(own.values())) for i, own in zip(everybody[:each], texts)]
         for number, attack in enumerate(texts[0]):
             if attack != "honest":
                 found[attack] = attacks.stopped(np.array([own[number] for own in by_item]), signs[:half])
-        rows += [(attack, shop.split.seed, np.mean(values)) for attack, values in found.items()]
-    return pd.DataFrame(rows, columns=["model", "fold", "stopped"])
+        for name, values in found.items():
+            rows.setdefault(name, []).append(values * 1.0)
+    stopped = {name: np.concatenate(values) for name, values in rows.items()}
+    return pd.DataFrame({name: rate(values) for name, values in stopped.items()}).T
 
 
 def undone(shops: Sequence[Storefront], each: int, counts: Sequence[int], *, seed: int = 0) -> pd.DataFrame:
@@ -98,7 +171,7 @@ def undone(shops: Sequence[Storefront], each: int, counts: Sequence[int], *, see
         items = picked(shop, each, seed)
         newcomers = shilling.Newcomers(shop.split, shop.kernel(items[0], shop.texts[items[0]]), k=shop.k, yes=0)
         for item in items:
-            copied = shilling.prior_of(newcomers, item, shop.kernel(item, attacks.imitated(shop)))
+            copied = newcomers.prior_by(shop.kernel(item, attacks.imitated(shop)), item)
             for model, prior in (("honest text", newcomers.prior[item]), ("text of a rival", copied)):
                 path = shilling.undone(newcomers, item, prior, counts)
                 rows += [(model, shop.split.seed, int(item), dial, share) for dial, share in path]
