@@ -75,7 +75,7 @@ def known(table: pd.DataFrame, names: tuple[str, str]) -> str:
         row = own.loc[own["mean"].idxmax()]
         start = row["mean"] - row["difference"]
         best.append(f"{way} {start:.1%} to {row['mean']:.0%}, {row['told']} by *{row['model']}*")
-    return f"**Who knows the ranking** writes more for it. A film's share of lists goes, under {'; '.join(best)}."
+    return f"**Who knows the ranking:** a film's share of lists goes, under {'; '.join(best)}."
 
 
 def _factor_ends(rows: pd.DataFrame, strongest: str, draws: int = 1000) -> Array:

@@ -93,10 +93,11 @@ def bind(root: Path, build: Path) -> Path:
     results = root / "RESULTS.md"
     # The claims of other data or of a quick run are not those of this page.
     complete = build == root / "build" and results.is_file()
-    if complete:
-        shutil.copy(results, source)
+    more = [name for name in ("RESULTS", "CARD") if complete and (root / f"{name}.md").is_file()]
+    for name in more:
+        shutil.copy(root / f"{name}.md", source)
     cards = "\n".join(_card(path, *chapter) for path, chapter in chapters.items())
-    (source / "index.md").write_text(INDEX.format(cards=cards, more="RESULTS" if complete else ""), encoding="utf-8")
+    (source / "index.md").write_text(INDEX.format(cards=cards, more="\n".join(more)), encoding="utf-8")
     for path, (notebook, _, _) in chapters.items():
         _write(for_readers(notebook), source / "notebooks" / path.name)
     _run_sphinx(source, build / "book", build / "book.log")

@@ -1,4 +1,4 @@
-"""What wrote the column `upper layers tuned` of `ml-100k-search-ranks.tsv`: the encoder itself tuned by contrast.
+"""One more column for `ml-100k-search-ranks.tsv`: the encoder itself, its upper layers tuned by contrast.
 
     python -m coldstart_utils.data.search_tuned [--into FOLDER]
 

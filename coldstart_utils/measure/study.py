@@ -213,17 +213,19 @@ def run(
     k: int = 20,
     bands: Mapping[str, Array] | None = None,
     recall_at: Sequence[int] = (),
+    tuner: Callable[..., Setting] = tune,
 ) -> pd.DataFrame:
     """Return the rows of `evaluate` for every method on every fold, each tuned by as many `trials` on nested splits.
 
-    `bands` and `recall_at` go to `evaluate`. Further columns: `setting`, the knobs that were chosen, as text, and
-    `seconds` of processor time, tuning included. A method without knobs is fitted as it is.
+    `bands` and `recall_at` go to `evaluate`, and `tuner` is called like `tune`. Further columns: `setting`, the knobs
+    that were chosen, as text, and `seconds` of processor time, tuning included. A method without knobs is fitted as it
+    is.
     """
     rows = []
     for fold in tqdm(folds, desc="folds", delay=2, leave=False):
         for name, method in methods.items():
             begun = time.process_time()
-            chosen = tune(method, fold.nested, trials=trials, metric=metric, k=k) if method.knobs else {}
+            chosen = tuner(method, fold.nested, trials=trials, metric=metric, k=k) if method.knobs else {}
             scorer = {name: method.fit(fold.outer, **chosen)}
             scores = evaluate(scorer, fold.outer, k=k, bands=bands, recall_at=recall_at)
             told_setting = ", ".join(f"{knob} {number:.3g}" for knob, number in chosen.items())
