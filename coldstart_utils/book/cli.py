@@ -184,14 +184,21 @@ def serve_store(
 
 @app.command()
 def scale(
-    source: Annotated[str, typer.Argument(help="A folder with Parquet tables choices and texts, or a catalogue.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A folder with Parquet tables choices and texts; or a catalogue: its name or atomic files."
+        ),
+    ],
     out: Annotated[str, typer.Argument(help="An empty folder for what is learnt.")],
-    after: Annotated[str, typer.Option(help="Folder of an earlier job: add the new items of SOURCE to it.")] = "",
+    after: Annotated[
+        str, typer.Option(help="Folder of an earlier job: OUT gets what it learnt, and the new items in SOURCE/texts.")
+    ] = "",
     master: Annotated[
         str, typer.Option(help="A cluster's address; local[2]: two threads of this machine.")
     ] = "local[2]",
-    rank: Annotated[int, typer.Option(min=1, help="Numbers of a factor.")] = 32,
-    top_k: Annotated[int, typer.Option(min=1, help="Length of a list.")] = 20,
+    rank: Annotated[int, typer.Option(min=1, help="Numbers of a factor; with --after, those of before.")] = 32,
+    top_k: Annotated[int, typer.Option(min=1, help="Length of a list; with --after, at most that of before.")] = 20,
     parts: Annotated[int, typer.Option(min=1, help="Partitions; two or three for each core.")] = 4,
 ) -> None:
     """Learn factors, the bridge to new items and everybody's list by Apache Spark, past one machine."""

@@ -56,8 +56,8 @@ def grown_told(measured: pd.DataFrame) -> str:
     last = found.ffill(axis=1).iloc[:, -1]
     low, high = (_short(x) for x in (found.min(axis=None), found.max(axis=None)))
     return (
-        f"For one processor second of one process Spark takes {low} to {high}; of each step at the largest size that "
-        f"both ran, {_short(last.min())} to {_short(last.max())}."
+        f"Where one process takes one processor second, Spark takes {low} to {high}, by step and size; at the largest "
+        f"size that both ran, {_short(last.min())} to {_short(last.max())}, by step."
     )
 
 
@@ -66,8 +66,11 @@ def wall(unit: Unit, cores: int, times: Iterable[float]) -> list[float]:
     return [seconds(ML_1M.times(x), unit, cores=cores) for x in times]
 
 
-def crossing(one: Unit, many: Unit, clusters: Sequence[int]) -> Figure:
-    """Return seconds against size: one core of one machine, and Spark on each number of cores, with their crossings."""
+def crossing(one: Unit, many: Unit, clusters: Sequence[int], *, measured: float) -> Figure:
+    """Return seconds against size: one core of one machine, and Spark on each number of cores, with their crossings.
+
+    Past `measured` times MovieLens-1M a step of Spark was not measured: what lies there is marked as extrapolated.
+    """
     fig, ax = figure(width=8.6, height=4.2)
     times = np.geomspace(0.1, 10_000, 61)
     ax.plot(times, wall(one, 1, times), color=BLUE, lw=2.4)
@@ -81,6 +84,9 @@ def crossing(one: Unit, many: Unit, clusters: Sequence[int]) -> Figure:
     for size, name in ((60, "a minute"), (3_600, "an hour"), (86_400, "a day")):
         ax.axhline(size, color=FAINT, lw=0.9, zorder=0)
         ax.annotate(name, (0.1, size), (0, 2), textcoords="offset points", color=GREY, fontsize=8)
+    ax.axvline(measured, color=GREY, lw=0.9, ls=":", zorder=0)
+    ax.annotate("extrapolated →", (measured, 0.97), (5, 0), xycoords=ax.get_xaxis_transform(),
+                textcoords="offset points", va="top", color=GREY, fontsize=8)  # fmt: skip
     ax.set(xscale="log", yscale="log", xlabel="size, times MovieLens-1M (log scale)",
            ylabel="seconds (log scale)", title="When does a cluster overtake one machine?")  # fmt: skip
     ax.set_xticks([0.1, 1, 10, 100, 1_000, 10_000], ["0.1×", "1×", "10×", "100×", "1,000×", "10,000×"])
@@ -106,9 +112,9 @@ def crossing_told(one: Unit, many: Unit, clusters: Sequence[int]) -> str:
     never = [f"{cores}" for cores, at in found.items() if np.isinf(at)]
     parts = [f"{cores} cores from {float(f'{at:.2g}'):,g} times MovieLens-1M on" for cores, at in found.items()
              if np.isfinite(at)]  # fmt: skip
-    again = f", and {many.planning:.1f} s a sweep" if many.planning >= 0.05 else ""
-    text = f"Whatever the size, Spark takes {many.start:.0f} s to start and to plan{again}. "
-    text += "It overtakes one process on one core with "
+    again = f", and {many.planning:.1f} a sweep" if many.planning >= 0.05 else ""
+    text = f"Whatever the size, Spark spends {many.start:.0f} processor seconds on its start and on planning{again}; "
+    text += "no further core makes them shorter here. It overtakes one process on one core with "
     text += ", ".join(parts) if parts else "no number of cores tried"
     return text + (f"; with {' or '.join(never)} cores it never does." if never else ".")
 
@@ -125,7 +131,7 @@ def paper_table(paper: pd.DataFrame) -> pd.DataFrame:
     """Return `growth.on_paper` in words."""
     return pd.DataFrame(
         {
-            "lies in memory": paper["bytes"].map(_or_none),
+            "held in memory": paper["bytes"].map(_or_none),
             "moves between machines": paper["moved"].map(_or_none),
             "operations": paper["operations"].map(lambda x: f"{x:.1e}" if x else "–"),
         }
@@ -139,9 +145,9 @@ def _or_none(size: float) -> str:
 def plan_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a `growth.plan` in words."""
     size = rows["bytes"].map(in_words)
-    size["all"] = ""  # what lies and what moves do not add up
+    size["all"] = ""  # what is held and what moves do not add up
     numbers = rows[["core-hours", "hours", "dollars"]].map(lambda x: _short(x) if x >= 0.001 else "< 0.001")
-    return numbers.assign(**{"bytes that lie or move": size})
+    return numbers.assign(**{"bytes held or moved": size})
 
 
 def planned(size: Size, unit: Unit, *, machines: int, price: float, sweeps: int = 10) -> Figure:
@@ -152,7 +158,7 @@ def planned(size: Size, unit: Unit, *, machines: int, price: float, sweeps: int 
     colours = [ORANGE if hours == steps["core-hours"].max() else COLOURS[4] for hours in steps["core-hours"]]
     ax.barh(range(len(steps)), steps["core-hours"], color=colours, height=0.7, lw=0)
     for y, row in enumerate(steps.itertuples()):
-        text = f"{_short(row[1])} h, ${_short(row.dollars)}"
+        text = f"{_short(row[1])} core-h, ${_short(row.dollars)}"
         ax.annotate(
             text, (max(row[1], 1e-4), y), (5, 0), textcoords="offset points", va="center", color=INK, fontsize=9
         )

@@ -11,7 +11,7 @@ from ..catalogue.splits import Split
 from ..measure import metrics
 from ..measure.ranking import Scorer
 from ..serving.growth import ML_1M, on_paper
-from .scaling import MANY, in_words
+from .scaling import MANY, ONE, STEPS, in_words
 
 
 def traffic(measured: pd.DataFrame) -> pd.DataFrame:
@@ -21,21 +21,33 @@ def traffic(measured: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"on paper": paper, "measured": swept}).rename(index="{:g}×".format)
 
 
+def measured_up_to(measured: pd.DataFrame) -> float:
+    """Return up to how many times MovieLens-1M every step of Spark was measured that is not measured once for all."""
+    rows = measured[(measured["engine"] == MANY) & (measured["step"].isin([*STEPS]))]
+    return float(rows.groupby("step")["times"].max().min())
+
+
 def traffic_told(table: pd.DataFrame) -> str:
     """Return in a sentence how far the arithmetic was off."""
     off = (table["measured"] / table["on paper"]).round(2)
     far = " to ".join(f"{x:.2f}" for x in sorted({off.min(), off.max()}))
     return (
-        f"Measured traffic is {far} times that on paper, which knows neither the numbers "
-        "that travel with factors nor compression, and takes all users to be equally busy."
+        f"Measured traffic is {far} times that on paper. The arithmetic leaves out the ids that travel with the "
+        "factors, and compression, and takes all users to be equally busy; some of these errors cancel."
     )
 
 
-def memory_told() -> str:
-    """Return in a sentence what choices and factors take at two sizes."""
+def memory_told(measured: pd.DataFrame) -> str:
+    """Return in sentences what choices and factors take at two sizes, and what one process took at its largest."""
     held = [on_paper(ML_1M.times(times)).loc[["choices", "factors"], "bytes"].sum() for times in (100, 10_000)]
     few, much = map(in_words, held)
-    return f"Memory is no reason for long: choices and factors take {few} at 100× and {much} at 10,000×."
+    rows = measured[measured["engine"] == ONE]
+    times = rows["times"].max()
+    peak = in_words(1e6 * rows.loc[rows["times"] == times, "peak"].max())
+    return (
+        f"Memory asks for a cluster later still: on paper choices and factors take {few} at 100×, {much} at 10,000×. "
+        f"With its working copies, one process took {peak} at {times:g}×."
+    )
 
 
 def left_out(lacking: str, recorded: bool) -> str:
@@ -51,7 +63,8 @@ def job_told(facts: Mapping[str, float]) -> str:
     return (
         f"The bridge of the job and that of this machine differ by {facts['bridge apart']:.0e} at most, scores of "
         f"lists by {facts['lists apart']:.0e}. New items, {100 * facts['share of items that are new']:.0f} % of all, "
-        f"hold {100 * facts['share of places with new items']:.1f} % of the places: chapter 06 keeps some for them."
+        f"hold {100 * facts['share of places with new items']:.1f} % of the places; chapter 06 shows how to give them "
+        "more."
     )
 
 
@@ -65,8 +78,9 @@ def strangers_told(facts: Mapping[str, float]) -> str:
     """Return in a sentence what MLlib says of what is new."""
     lists = facts["lists for two users"]
     return (
-        "`nan` will stand in a column that somebody sorts by; `drop` leaves the row out. The list of the unknown user "
-        f"is missing without a word: {lists:.0f} list{'s' * (lists != 1)} for two users. A join is the remedy."
+        "With `nan`, the score of a new item is not a number, and sorting by it gives nonsense. With `drop`, its row "
+        "is missing. The list of the unknown user is missing without an error: for two users "
+        f"{lists:.0f} list{'s' * (lists != 1)} came back. Only a join with the table of all users shows who has none."
     )
 
 

@@ -24,9 +24,9 @@ def scale(source: str, out: str, *, after: str = "", master: str, settings: Sett
         raise ColdstartError(missing)
     from .spark_job import add_day, learn
 
-    tables = as_tables(source, out)
     session = spark.started(master, parts=parts)
     try:
+        tables = as_tables(source, out)
         job = add_day(session, tables, after, out, settings) if after else learn(session, tables, out, settings)
     finally:
         session.stop()

@@ -81,8 +81,12 @@ def started(master: str = "local[2]", *, parts: int = 4, memory: str = "2g") -> 
     # It tells of pandas 3 at every step; what this package uses of pandas in Spark is tested.
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
     builder = SparkSession.builder.master(master).appName("coldstart")
-    with faults_told(), stderr_into(cache_dir() / LOG):
-        return builder.config(map=settings).getOrCreate()
+    try:
+        with faults_told(), stderr_into(cache_dir() / LOG):
+            return builder.config(map=settings).getOrCreate()
+    except ColdstartError as error:
+        why = f"{error}; {cache_dir() / LOG} holds what Java said"
+        raise ColdstartError(f"master {master}: no Spark session could be opened there ({why})") from error
 
 
 @contextlib.contextmanager

@@ -100,8 +100,9 @@ def add_day(
     """Add the new items in `texts` of the folder `source` to what an earlier job left in `after`, into `out`.
 
     Nothing is fitted again: each text is read, the bridge gives it a factor, and the new items compete with the k best
-    that each user has already. Nobody has chosen a new item yet, so the lists are those of all items. Writes users,
-    items, bridge, lists and quarantine as `learn` does, ready for the next day.
+    that each user has already. Nobody has chosen a new item yet, so the lists are those of all items. They are no
+    longer than the longest list of the earlier job: what would follow there is not known. Writes users, items, bridge,
+    lists and quarantine as `learn` does, ready for the next day.
     """
     summary, place = Summary(), _vacant(session, out)
     with faults_told():
@@ -121,8 +122,9 @@ def add_day(
             summary.items, summary.new = items.count(), rows.texts.count()
         with summary.step("lists"):
             nobody = session.createDataFrame([], "user int, item int")
-            found = best_lists(users.select("number", "factor"), new.select("number", "factor"), nobody, settings.k)
-            kept(_placed(lists.unionByName(_with_ids(found, users, items)), settings.k), place(LISTS))
+            k = min(settings.k, lists.agg({"place": "max"}).first()[0])
+            found = best_lists(users.select("number", "factor"), new.select("number", "factor"), nobody, k)
+            kept(_placed(lists.unionByName(_with_ids(found, users, items)), k), place(LISTS))
         session.catalog.clearCache()
     return summary
 

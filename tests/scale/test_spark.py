@@ -153,6 +153,13 @@ def test_a_day_of_new_items_is_as_if_all_had_been_there(engine, learnt, tmp_path
     lists = read(tmp_path / "out", "lists").sort_values(["user", "place"])
     for user, best in best_here(tmp_path / "out", SETTINGS.k).items():
         assert lists.loc[lists["user"] == user, "item"].to_list() == [item for item, _ in best]
+    longer = replace(SETTINGS, k=SETTINGS.k + 5)  # what follows the tenth place of yesterday is not known
+    add_day(engine, str(day), str(folder), str(tmp_path / "longer"), longer, make=ByWords)
+    columns = ["user", "place", "item"]
+    assert (
+        read(tmp_path / "longer", "lists").sort_values(columns)[columns].to_numpy().tolist()
+        == lists[columns].to_numpy().tolist()
+    )
     reason = next((tmp_path / "out" / "quarantine").glob("*.json")).read_text()
     assert "the item is known already" in reason
 
@@ -230,6 +237,25 @@ def test_what_a_started_process_remarks_goes_to_a_file(tmp_path, capfd):
     subprocess.run([sys.executable, "-c", "import sys; sys.stderr.write('fault')"], check=True)
     assert (tmp_path / "folder" / "log").read_text() == "remark"
     assert capfd.readouterr().err == "fault"
+
+
+def test_a_master_that_cannot_be_reached_is_named(monkeypatch, tmp_path):
+    pytest.importorskip("pyspark")
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    def fails(builder):
+        raise PySparkException("Cannot call methods on a stopped SparkContext.")
+
+    monkeypatch.setattr(spark, "lacking", lambda: "")
+    monkeypatch.setattr(SparkSession.Builder, "getOrCreate", fails)
+    with pytest.raises(
+        ColdstartError, match=r"master spark://nowhere:1: no Spark session could be opened there \(.*log"
+    ):
+        scale.scale(
+            "ml-100k", str(tmp_path / "out"), master="spark://nowhere:1", settings=SETTINGS, parts=2, tell=print
+        )
+    assert not (tmp_path / "out").exists()
 
 
 def test_causes_are_found_in_traces():
