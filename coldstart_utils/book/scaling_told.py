@@ -32,8 +32,8 @@ def traffic_told(table: pd.DataFrame) -> str:
     off = (table["measured"] / table["on paper"]).round(2)
     far = " to ".join(f"{x:.2f}" for x in sorted({off.min(), off.max()}))
     return (
-        f"Measured traffic is {far} times that on paper. The arithmetic leaves out the ids that travel with the "
-        "factors, and compression, and takes all users to be equally busy; some of these errors cancel."
+        f"Measured traffic is {far} times that on paper. The ids that travel with the factors raise it; compression, "
+        "and that some are busier than others, lower it. The arithmetic leaves out all three."
     )
 
 
@@ -45,7 +45,7 @@ def memory_told(measured: pd.DataFrame) -> str:
     times = rows["times"].max()
     peak = in_words(1e6 * rows.loc[rows["times"] == times, "peak"].max())
     return (
-        f"Memory asks for a cluster later still: on paper choices and factors take {few} at 100×, {much} at 10,000×. "
+        f"Memory calls for a cluster later still: on paper choices and factors take {few} at 100×, {much} at 10,000×. "
         f"With its working copies, one process took {peak} at {times:g}×."
     )
 
