@@ -91,6 +91,15 @@ def test_what_was_recorded_has_every_step_and_the_facts():
     assert recorded.facts()["bridge apart"] < 1e-6
 
 
+def test_what_lies_past_the_measured_sizes_is_known():
+    rows = [(scaling.MANY, times, step, 5) for step in scaling.STEPS for times in (1, 10, 100)]
+    rows = [row for row in rows if row[1:3] != (100, "sweep")]
+    rows += [(scaling.ONE, 1, "pair", 900), (scaling.ONE, 100, "bridge", 1_000), (scaling.ONE, 100, "pair", 4_800)]
+    table = pd.DataFrame(rows, columns=["engine", "times", "step", "peak"])
+    assert scaling_told.measured_up_to(table) == 10
+    assert scaling_told.memory_told(table).endswith("one process took 4.8 GB at 100×.")
+
+
 def test_bytes_and_plans_in_words():
     assert [scaling.in_words(x) for x in (5, 1_234, 1.94e12)] == ["5 B", "1.2 kB", "1.9 TB"]
     unit = Unit(start=0, read=0, sweep=0, text=0, bridge=1e-9, pair=1.0)

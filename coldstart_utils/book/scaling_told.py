@@ -22,7 +22,7 @@ def traffic(measured: pd.DataFrame) -> pd.DataFrame:
 
 
 def measured_up_to(measured: pd.DataFrame) -> float:
-    """Return up to how many times MovieLens-1M every step of Spark was measured that is not measured once for all."""
+    """Return up to how many times MovieLens-1M all steps of Spark that grow were measured."""
     rows = measured[(measured["engine"] == MANY) & (measured["step"].isin([*STEPS]))]
     return float(rows.groupby("step")["times"].max().min())
 
@@ -33,7 +33,7 @@ def traffic_told(table: pd.DataFrame) -> str:
     far = " to ".join(f"{x:.2f}" for x in sorted({off.min(), off.max()}))
     return (
         f"Measured traffic is {far} times that on paper. The ids that travel with the factors raise it; compression, "
-        "and that some are busier than others, lower it. The arithmetic leaves out all three."
+        "and users who are not equally busy, lower it. The arithmetic leaves out all three."
     )
 
 

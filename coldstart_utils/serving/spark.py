@@ -85,8 +85,8 @@ def started(master: str = "local[2]", *, parts: int = 4, memory: str = "2g") -> 
         with faults_told(), stderr_into(cache_dir() / LOG):
             return builder.config(map=settings).getOrCreate()
     except ColdstartError as error:
-        why = f"{error}; {cache_dir() / LOG} holds what Java said"
-        raise ColdstartError(f"master {master}: no Spark session could be opened there ({why})") from error
+        why = f"expected a Spark master that runs there and reaches this machine ({str(error).rstrip('.')})"
+        raise ColdstartError(f"master {master}: no session could be opened; {why}") from error
 
 
 @contextlib.contextmanager

@@ -249,9 +249,7 @@ def test_a_master_that_cannot_be_reached_is_named(monkeypatch, tmp_path):
 
     monkeypatch.setattr(spark, "lacking", lambda: "")
     monkeypatch.setattr(SparkSession.Builder, "getOrCreate", fails)
-    with pytest.raises(
-        ColdstartError, match=r"master spark://nowhere:1: no Spark session could be opened there \(.*log"
-    ):
+    with pytest.raises(ColdstartError, match=r"master spark://nowhere:1: no session could be opened; expected"):
         scale.scale(
             "ml-100k", str(tmp_path / "out"), master="spark://nowhere:1", settings=SETTINGS, parts=2, tell=print
         )
