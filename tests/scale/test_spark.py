@@ -231,6 +231,19 @@ def test_a_catalogue_is_written_as_tables_first(ml100k, tmp_path):
         scale.as_tables("ml-100k", "hdfs://out")
 
 
+def test_a_folder_of_atomic_files_is_written_as_tables_first(tmp_path):
+    pytest.importorskip("pyarrow")
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    rows = ["user_id:token\titem_id:token\trating:float", "u1\ti1\t2", "u1\ti2\t5", "u2\ti1\t1"]
+    (shop / "shop.inter").write_text("\n".join(rows) + "\n")
+    (shop / "shop.item").write_text("item_id:token\ttitle:token_seq\ni1\tA lamp\ni2\tA chair\ni3\tA new table\n")
+    place = scale.as_tables(str(shop), str(tmp_path / "out"))
+    choices, texts = (pd.read_parquet(f"{place}/{name}") for name in ("choices", "texts"))
+    assert choices.astype(str).to_numpy().tolist() == [["u1", "i1", "1.0"], ["u1", "i2", "1.0"], ["u2", "i1", "1.0"]]
+    assert dict(zip(texts["item"], texts["text"]))["i3"].startswith("A new table")
+
+
 def test_what_a_started_process_remarks_goes_to_a_file(tmp_path, capfd):
     with spark.stderr_into(tmp_path / "folder" / "log"):
         subprocess.run([sys.executable, "-c", "import sys; sys.stderr.write('remark')"], check=True)
