@@ -253,10 +253,14 @@ def gaps_of(table: pd.DataFrame) -> tuple[float, str]:
 
 
 def told_learning(curves: pd.DataFrame, fall: float = 0.01) -> str:
-    """Return which models rank new items worse after their best epoch, by more than `fall` at the last one.
+    """Return which models are best at the last epoch, and which rank new items worse there, by more than `fall`.
 
     `curves` have a row a model, fold and epoch (`rivals.recorded.curves`).
     """
     path = curves.groupby(["epoch", "model"])["ndcg"].mean().unstack()
     fell = ", ".join(path.columns[path.iloc[-1] < path.max() - fall]) or "none"
-    return f"After a best epoch these rank new items worse, so that more epochs with this setting do not help: {fell}."
+    last = ", ".join(path.columns[path.idxmax() == path.index[-1]]) or "none"
+    return (
+        f"At their best at the last epoch allowed, so that more might help: {last}. After a best epoch these rank new "
+        f"items worse, so that more epochs with this setting do not help: {fell}."
+    )
