@@ -92,7 +92,7 @@ def test_figures_and_sentences_of_tables():
     assert "MWUF 58" in tables.told_users() and "above item means" in tables.told_beside(table, "precision")
     assert "click mode chance 0." in tables.told_few(rows, rows)
     few, many = tables.counts(rows, rows, 58), tables.counts(rows, rows, 10**6)
-    assert few.shape == (4, 6) and many.loc["click, nDCG@5", "pairs that differ"] == "6 of 6"
+    assert few.shape == (4, 6) and many.loc["click, nDCG@5", "pairs shown to differ"] == "6 of 6"
 
 
 def test_a_claim_about_marks_follows_the_rows():
@@ -129,4 +129,5 @@ def test_who_falls_after_the_best_epoch():
     steps = pd.DataFrame(
         {"model": ["A"] * 3 + ["B"] * 3, "epoch": [1, 2, 3] * 2, "ndcg": [0.1, 0.3, 0.2, 0.1, 0.2, 0.3]}
     )
-    assert tables.told_learning(steps).endswith("help: A.")
+    said = tables.told_learning(steps)
+    assert said.endswith("help: A.") and "might help: B." in said

@@ -450,12 +450,19 @@ def test_the_verdict_says_who_is_shown_where_and_who_is_not(table):
     assert rows.groupby("world")["better"].sum().tolist() == [1, 1]
     assert rows.set_index("model")["times"].loc["ahead"].tolist() == pytest.approx([0.1, 0.1])
     said = rivals_plots.verdict(rows)
-    assert said.startswith("On films, shown ahead of transfer: ahead (+.") and "On papers, " in said
-    assert "not shown either way: level" in said and "1 of 3 are shown behind" in said
-    assert "nobody is shown ahead" in rivals_plots.verdict(
+    assert said.startswith("On films, shown ahead of transfer: ahead +.") and "On papers, " in said
+    assert "Not shown either way: level" in said and "1 of 3 are shown behind" in said
+    assert "no method is shown ahead" in rivals_plots.verdict(
         rivals_plots.against_baseline(table[table["model"] != "ahead"])
     )
     assert rivals_plots.standings(rows).index.tolist()[0] == "ahead"
+
+
+def test_a_world_without_the_baseline_is_not_compared(table):
+    lacks = (table["world"] == "papers") & (table["model"] == "transfer")
+    assert set(rivals_plots.against_baseline(table[~lacks])["world"]) == {"films"}
+    assert rivals_plots.left_out(table[lacks]).endswith("left out: on papers transfer.")
+    assert rivals_plots.left_out(table[:0]) == ""
 
 
 def test_figures_name_every_model_once_a_panel(table):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullFormatter
 from matplotlib.transforms import Bbox
 
@@ -24,11 +25,14 @@ NAMES = {"SGD factors, bridged": "SGD, bridged", "BPR factors, bridged": "BPR, b
 def against_baseline(table: pd.DataFrame, baseline: str = RECIPE, *, metric: str = "ndcg") -> pd.DataFrame:
     """Return the rows of `study.compare` against `baseline`, world by world, Holm's correction over all of them.
 
+    A world without the baseline is left out.
+
     `table` has a row a world, model and fold (`rivals.recorded.table`). Further columns: `world`, `seconds`, the mean
     of processor seconds a fold, tuning included, and `times`, that number as a multiple of the baseline's.
     """
     parts = []
-    for world, rows in table.groupby("world", sort=False):
+    with_it = table.groupby("world")["model"].transform(lambda models: (models == baseline).any())
+    for world, rows in table[with_it].groupby("world", sort=False):
         compared = study.compare(rows, baseline, metric=metric).assign(world=world)
         compared["seconds"] = rows.groupby("model")["seconds"].mean()
         parts.append(compared.assign(times=compared["seconds"] / compared.loc[baseline, "seconds"]))
@@ -70,7 +74,8 @@ def _named(ax: Any, part: pd.DataFrame) -> None:
         for shift, ha in SHIFTS:
             label = ax.annotate(
                 NAMES.get(row.model, row.model), (row.seconds, row.mean), shift, textcoords="offset points", ha=ha,
-                va="center", fontsize=8.5, color=ORANGE if row.model in OWN else INK,
+                va="center", fontsize=8.5, color=ORANGE if row.model in OWN else INK, zorder=4,
+                path_effects=[withStroke(linewidth=3, foreground="white")],
             )  # fmt: skip
             box = label.get_window_extent()
             if not any(box.overlaps(other) for other in taken) or (shift, ha) == SHIFTS[-1]:
@@ -122,12 +127,20 @@ def verdict(rows: pd.DataFrame) -> str:
         between = part[~part["better"] & ~part["worse"]].sort_values("difference", ascending=False)
         best = part.loc[part["difference"].idxmax()]
         text = f"On {world}, "
-        text += f"shown ahead of {base}: {_list(ahead)}" if len(ahead) else f"nobody is shown ahead of {base}"
-        text += f"; {len(behind)} of {len(part)} are shown behind"
-        text += f"; not shown either way: {_list(between)}" if len(between) else ""
-        parts.append(f"{text}. The nearest is {best['model']} ({best['told']}, {best['times']:.2g} times the seconds).")
+        text += f"shown ahead of {base}: {_list(ahead)}" if len(ahead) else f"no method is shown ahead of {base}"
+        text += f". {len(behind)} of {len(part)} are shown behind it"
+        text += f". Not shown either way: {_list(between)}" if len(between) else ""
+        parts.append(
+            f"{text}. The best of them, {best['model']}, takes {best['times']:.2g} times the seconds of {base}."
+        )
     return " ".join(parts)
 
 
+def left_out(rows: pd.DataFrame) -> str:
+    """Return in a sentence which models of which worlds have not all folds, for `rows` of them; no text for none."""
+    named = [f"on {world} {', '.join(part['model'].unique())}" for world, part in rows.groupby("world", sort=False)]
+    return f"Not recorded on all folds, and left out: {'; '.join(named)}." if named else ""
+
+
 def _list(rows: pd.DataFrame) -> str:
-    return ", ".join(f"{row.model} ({row.told})" for row in rows.itertuples())
+    return "; ".join(f"{row.model} {row.told}" for row in rows.itertuples())

@@ -18,6 +18,8 @@ MODES = {"rating": "rating mode: five of ten ratings", "click": "click mode: rat
 RESTATED = {"SAR, re-stated": "SAR, published", "explicit ALS, by rating": "ALS (Spark), published"}
 # What a table has to beat before it says anything.
 MARKS = ("chance", "a constant", "item means")
+NAMED = {"on any users": "shown, whoever was tested", "if on the same users": "shown if all met the same users",
+         "no": "not shown"}  # fmt: skip
 
 
 def spreads(rows: pd.DataFrame, mode: str, metric: str) -> tuple[float, float]:
@@ -106,9 +108,9 @@ def draw_surviving(tables: Mapping[str, pd.DataFrame], *, title: str, metric: st
         ax.set(ylim=(len(table) - 0.5, -0.5), xlim=(-0.19, 0.19), xlabel=f"difference in {METRICS[metric]}")
         ax.set_title(MODES.get(name, name), fontsize=10)
         ax.spines["left"].set_visible(False)
-    handles = [Line2D([], [], color=colour, marker="o", label=f"shown: {text}") for text, colour in colours.items()]
+    handles = [Line2D([], [], color=colour, marker="o", label=NAMED[text]) for text, colour in colours.items()]
     handles += [
-        Line2D([], [], color="#E8E8E8", lw=9, label="95 % of chance, on other users"),
+        Line2D([], [], color="#E8E8E8", lw=9, label="95 % by luck, on other users"),
         Line2D([], [], color="#CFCFCF", lw=5, label="on the same users"),
     ]
     fig.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=8.5)
@@ -123,7 +125,7 @@ def told_few(rows: pd.DataFrame, few: pd.DataFrame) -> str:
         means = [part[part["mode"] == mode].groupby("model")["precision"].mean() for part in (few, rows)]
         told = ", ".join(f"{mark} {means[0][mark]:.3f} ({means[1][mark]:.3f})" for mark in MARKS)
         parts.append(f"{mode} mode {told}")
-    return f"On people with few ratings, and in brackets on all, P@5 is: {'; '.join(parts)}."
+    return f"On people whom the published code would test, and in brackets on all, P@5 is: {'; '.join(parts)}."
 
 
 def told_users() -> str:
@@ -169,9 +171,12 @@ def counts(rows: pd.DataFrame, few: pd.DataFrame, n: int) -> pd.DataFrame:
             above = marks[(marks["shown"] == "on any users") & (marks["difference"] > 0)]["against"]
             same = firm | (pairs["shown"] == "if on the same users")
             row = {f"sd of a mean of {n}": f"{marks['error any'].iloc[0]:.3f}"}
-            row |= {"pairs that differ": f"{firm.sum()} of {len(pairs)}", "if on the same users": f"{same.sum()}"}
+            row |= {
+                "pairs shown to differ": f"{firm.sum()} of {len(pairs)}",
+                "if tested on the same": f"{same.sum()} of {len(pairs)}",
+            }
             methods = marks["one"].nunique()
-            row |= {f"above {mark}": f"{(above == mark).sum()} of {methods}" for mark in MARKS}
+            row |= {f"shown above {mark}": f"{(above == mark).sum()} of {methods}" for mark in MARKS}
             found[f"{mode}, {name}"] = row
     return pd.DataFrame(found).T
 
@@ -207,11 +212,13 @@ def told_warm(table: pd.DataFrame, listed: pd.Series) -> str:
     """Return which re-stated methods come near their published value, and why explicit ALS does not rank."""
     value = table.set_index("model")["mean"]
     near = "; ".join(f"{ours} {value[ours]:.3f} (published {value[theirs]:.3f})" for ours, theirs in RESTATED.items())
-    best = table[table["whose"] == "published"].iloc[0]
+    best, own = table[table["whose"] == "published"].iloc[0], table.set_index("model").loc["EASE"]
+    inside = "inside" if own["low"] <= best["mean"] <= own["high"] else "outside"
     rare, usual = listed["explicit ALS, by rating"], listed["EASE"]
     return (
         f"Re-stated here and published: {near}. EASE reaches {value['EASE']:.3f}; the best published value is "
-        f"{best['mean']:.3f} ({best.model.removesuffix(', published')}). The items in a list of explicit ALS had a "
+        f"{best['mean']:.3f} ({best.model.removesuffix(', published')}), {inside} the interval of EASE. "
+        f"The items in a list of explicit ALS had a "
         f"median of {rare:.0f} ratings in the training part, those in a list of EASE {usual:.0f}."
     )
 
@@ -246,10 +253,14 @@ def gaps_of(table: pd.DataFrame) -> tuple[float, str]:
 
 
 def told_learning(curves: pd.DataFrame, fall: float = 0.01) -> str:
-    """Return which models rank new items worse after their best epoch, by more than `fall` at the last one.
+    """Return which models are best at the last epoch, and which rank new items worse there, by more than `fall`.
 
     `curves` have a row a model, fold and epoch (`rivals.recorded.curves`).
     """
     path = curves.groupby(["epoch", "model"])["ndcg"].mean().unstack()
     fell = ", ".join(path.columns[path.iloc[-1] < path.max() - fall]) or "none"
-    return f"After a best epoch these rank new items worse again, so that more seconds would not help: {fell}."
+    last = ", ".join(path.columns[path.idxmax() == path.index[-1]]) or "none"
+    return (
+        f"At their best at the last epoch allowed, so that more might help: {last}. After a best epoch these rank new "
+        f"items worse, so that more epochs with this setting do not help: {fell}."
+    )
