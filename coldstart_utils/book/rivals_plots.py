@@ -42,15 +42,15 @@ def against_baseline(table: pd.DataFrame, baseline: str = RECIPE, *, metric: str
 def cost_and_quality(rows: pd.DataFrame, *, title: str, metric: str = "NDCG@20") -> Figure:
     """Return what each model reaches against its processor seconds a fold, tuning included; one panel a world.
 
-    `rows` as `against_baseline` gives them. The bar is the interval over folds (95 %); the suite's own are orange.
+    `rows` as `against_baseline` gives them. The bar is the interval over folds (95 %), cut at 0.
     """
     worlds = list(dict.fromkeys(rows["world"]))
-    fig, axes = figure(len(worlds), 1, width=7.6, height=4.1 * len(worlds) + 0.6, squeeze=False, sharex=True)
+    fig, axes = figure(len(worlds), 1, width=7.6, height=3.7 * len(worlds) + 0.6, squeeze=False, sharex=True)
     for ax, world in zip(axes[:, 0], worlds):
         part = rows[rows["world"] == world].sort_values("mean", ascending=False)
         for row in part.itertuples():
             colour = ORANGE if row.model in OWN else BLUE
-            ax.plot([row.seconds] * 2, [row.low, row.high], color=colour, lw=1.2, alpha=0.35)
+            ax.plot([row.seconds] * 2, [max(row.low, 0), row.high], color=colour, lw=1.2, alpha=0.35)
             ax.plot(row.seconds, row.mean, "o", color=colour, ms=5)
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter("{x:g}")
@@ -58,7 +58,7 @@ def cost_and_quality(rows: pd.DataFrame, *, title: str, metric: str = "NDCG@20")
         ax.set_xlim(rows["seconds"].min() / 1.5, rows["seconds"].max() * 3)
         ax.set_title(world, fontsize=10)
         ax.set_ylabel(f"{metric} on new items")
-    axes[-1, 0].set_xlabel("processor seconds a fold, tuning included (orange: the suite's own; bar: 95 % over folds)")
+    axes[-1, 0].set_xlabel("processor seconds a fold, tuning included (bar: 95 % over folds; orange: our own)")
     fig.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
     fig.canvas.draw()
     for ax, world in zip(axes[:, 0], worlds):
