@@ -176,7 +176,8 @@ def test_steps_lower_the_loss_and_a_toy_is_learnt_by_heart(world, learn):
 def test_the_same_seed_learns_the_same(world, learn):
     split, _, features = world
     runs = [[*islice(learn(features, split, seed=seed, **KNOBS[learn]), 3)][-1] for seed in (5, 5, 6)]
-    assert np.array_equal(runs[0].V, runs[1].V) and np.array_equal(runs[0].U, runs[1].U)
+    for name in ("U", "V"):  # sums by several threads may differ in their last digit
+        np.testing.assert_allclose(getattr(runs[0], name), getattr(runs[1], name), atol=1e-4)
     assert not np.allclose(runs[0].V, runs[2].V)
 
 
@@ -187,7 +188,7 @@ def test_what_is_asked_is_never_seen(world, learn):
     users = np.flatnonzero(np.diff(others.indptr))
     blind = splits.Split(split.kind, 0, split.train, others, split.candidates, users, split.support)
     runs = [[*islice(learn(features, part, **KNOBS[learn]), 2)][-1].V for part in (split, blind)]
-    assert np.array_equal(*runs)
+    np.testing.assert_allclose(*runs, atol=1e-4)
 
 
 def test_an_epoch_leaves_the_mode_of_gradients_alone(world):
@@ -300,7 +301,8 @@ def test_melu_learns_a_toy_and_repeats_itself(newcomer_world):
     assert epochs[-1].loss < 0.8 * epochs[0].loss
     flat = np.asarray(split.train.sum(axis=0)).ravel()
     assert ndcg(epochs[-1].scorer, split) > ndcg(ranking.from_items(flat), split) + 0.05
-    assert np.array_equal(next(learn()).scores, epochs[0].scores)
+    # Sums by several threads may differ in their last digit.
+    np.testing.assert_allclose(next(learn()).scores, epochs[0].scores, atol=1e-4)
 
 
 def test_melu_needs_choices_and_a_profile_of_everybody(newcomer_world):

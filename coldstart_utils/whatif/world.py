@@ -110,8 +110,6 @@ def prepare(dataset: Dataset, encoder: TextEncoder, *, tell: Tell | None = None)
     if dataset.name == "ml-100k" and "synopsis" not in dataset.items:
         dataset = movielens.attach_expansion(dataset)
     with _steps(tell) as begin, ThreadPoolExecutor(1) as beside:
-        # The language model that reads what visitors type is loaded while the rest is computed.
-        loading = beside.submit(Reader, encoder)
         begin("texts")
         read = shelf(dataset, encoder)
         begin("map")
@@ -123,6 +121,9 @@ def prepare(dataset: Dataset, encoder: TextEncoder, *, tell: Tell | None = None)
         begin("groups")
         kinds = groups.grouped(dataset, atlas.U, read.vocabulary.get("genres"), read.names)
         profile = _profiles(dataset, kinds, encoder)
+        # The language model that reads what visitors type is loaded beside what needs no encoder: the encoder imports
+        # `transformers` where a text is new, and two threads must not do so at once.
+        loading = beside.submit(Reader, encoder)
         begin("recall")
         recall = pd.concat([groups.recall_by_shots(X, profile, seed) for seed in range(2)], ignore_index=True)
         begin("policies")

@@ -19,7 +19,8 @@ def book(tmp_path_factory):
     build = tmp_path_factory.mktemp("project") / "build"
     shutil.copytree(ROOT / "notebooks", build / "notebooks", ignore=shutil.ignore_patterns(".*"))
     shutil.copytree(ROOT / "figures", build.parent / "figures")
-    shutil.copy(ROOT / "RESULTS.md", build.parent)
+    for page in ("RESULTS.md", "CARD.md"):
+        shutil.copy(ROOT / page, build.parent)
     return site.bind(build.parent, build).parent
 
 
