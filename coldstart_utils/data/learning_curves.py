@@ -26,6 +26,7 @@ from scipy import sparse
 from coldstart_utils import palette
 from coldstart_utils.catalogue.dataset import Dataset, liked_pairs
 from coldstart_utils.catalogue.features import item_texts
+from coldstart_utils.catalogue.recordings import keep, recorded, with_rows
 from coldstart_utils.catalogue.sources import load_dataset
 from coldstart_utils.catalogue.splits import Split
 from coldstart_utils.ground import cache_dir, package_file, written_aside
@@ -251,8 +252,7 @@ def _resumed(path: Path | None, mine: Any, *states: Any) -> tuple[int, list[floa
 
 def read(path: Path | None = None) -> pd.DataFrame:
     """Return the recorded rows, or none: arm, rate (times its base), fold, step, split, reg, ndcg, auc, and so on."""
-    path = path or package_file(FILE)
-    return pd.read_csv(path, sep="\t") if path.is_file() else pd.DataFrame(columns=KEY)
+    return recorded(path or package_file(FILE), KEY)
 
 
 def chosen(curves: pd.DataFrame, metric: str, *, stopped: bool = False) -> pd.DataFrame:
@@ -320,9 +320,8 @@ def plan() -> Iterator[tuple[int, float, int]]:
 
 def _append(path: Path, found: pd.DataFrame) -> None:
     columns = [*KEY, "split", "reg", "ndcg", "auc", "manual", "loss", "trained", "seconds"]
-    rows = pd.concat([part for part in (read(path), found) if len(part)]).drop_duplicates([*KEY, "split", "reg"])
-    with written_aside(path) as aside:
-        rows[columns].to_csv(aside, sep="\t", index=False, float_format="%.5g")
+    rows = with_rows(read(path), found).drop_duplicates([*KEY, "split", "reg"])
+    keep(rows[columns], path, numbers="%.5g")
 
 
 def record(path: Path, minutes: float) -> None:

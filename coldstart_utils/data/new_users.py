@@ -8,8 +8,6 @@ program stands beside its product, not among the modules. What is in the file is
 
 from __future__ import annotations
 
-import argparse
-import os
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +16,11 @@ import pandas as pd
 
 from coldstart_utils.book.worlds import profiles
 from coldstart_utils.catalogue.dataset import Dataset
+from coldstart_utils.catalogue.recordings import keep, recorded, with_rows
 from coldstart_utils.catalogue.splits import Split
 from coldstart_utils.catalogue.worlds import sample
-from coldstart_utils.data.rivals import worlds
-from coldstart_utils.ground import ColdstartError, package_file, written_aside
+from coldstart_utils.data.rivals import arguments, worlds
+from coldstart_utils.ground import package_file
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.measure import claims, people, study
 from coldstart_utils.measure.newcomers import Newcomers, newcomers
@@ -41,8 +40,7 @@ COLUMNS = ["world", "users", "items", "k", "model", "fold", *MEASURES, "setting"
 
 def read(path: Path | None = None) -> pd.DataFrame:
     """Return the recorded rows, one for each world, k, method and fold (`COLUMNS`)."""
-    path = path or package_file(FILE)
-    return pd.read_csv(path, sep="\t") if path.is_file() else pd.DataFrame(columns=COLUMNS)
+    return recorded(path or package_file(FILE), COLUMNS)
 
 
 def by_ease(split: Split, penalty: float) -> Scorer:
@@ -97,21 +95,14 @@ def _scores(fitted: Newcomers, split: Split, users: Array, items: Array) -> Arra
 
 def main() -> None:
     """Measure what the file does not have yet, world by world, and write it after each."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--worlds", type=Path, default=os.environ.get("COLDSTART_DATA"))
-    parser.add_argument("--only", nargs="*")
-    parser.add_argument("--file", type=Path, default=package_file(FILE))
-    given = parser.parse_args()
-    if given.worlds and not given.worlds.is_dir():
-        raise ColdstartError(f"--worlds {given.worlds}: expected a folder of folders of atomic files")
+    given = arguments(__doc__, FILE).parse_args()
     table, encoder = read(given.file), TextEncoder()
     for world, dataset in worlds(given.worlds):
         if (given.only and world not in given.only) or world != dataset.name or (table["world"] == world).any():
             continue
         rows = measured(dataset, encoder)
-        table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
-        with written_aside(given.file) as aside:
-            table.to_csv(aside, sep="\t", index=False, float_format="%.5f")
+        table = with_rows(table, rows)
+        keep(table, given.file)
 
 
 if __name__ == "__main__":

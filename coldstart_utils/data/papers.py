@@ -20,9 +20,11 @@ import torch  # noqa: F401
 
 from coldstart_utils.catalogue.dataset import Dataset, best_known
 from coldstart_utils.catalogue.movielens import attach_expansion
+from coldstart_utils.catalogue.recordings import keep, recorded, with_rows
 from coldstart_utils.catalogue.sources import load_dataset
 from coldstart_utils.catalogue.worlds import at_first
-from coldstart_utils.ground import ColdstartError, package_file, written_aside
+from coldstart_utils.data.rivals import check_folder
+from coldstart_utils.ground import package_file
 from coldstart_utils.language.context import content_blocks, user_texts
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.measure import study
@@ -76,40 +78,27 @@ def curve_of(rival: Rival, fold: study.Fold, setting: str) -> pd.DataFrame:
     return tuning.curve(rival, fold.outer, **knobs)
 
 
-def read(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Return the rows of a file that are there already."""
-    return pd.read_csv(path, sep="\t") if path.is_file() else pd.DataFrame(columns=columns)
-
-
-def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table in the order of its columns."""
-    with written_aside(path) as aside:
-        table.to_csv(aside, sep="\t", index=False, float_format="%.5f")
-
-
-def joined(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return both tables as one."""
-    return pd.concat([table, rows], ignore_index=True) if len(table) else rows
-
-
 def measure(
     world: str, dataset: Dataset, wanted: list[str] | None, trials: int, path: Path, hidden: Mapping[str, object]
 ) -> None:
     """Add to the file at `path` what it lacks of a world; `hidden` is what all rows share."""
+    table = recorded(path, COLUMNS)
+    done = set(table[KEY].itertuples(index=False, name=None))
     for asked, methods, folds in contests(world, dataset):
         for name, method in methods.items():
             for fold in folds if wanted is None or name in wanted else ():
                 key = (world, asked, name, fold.outer.seed)
-                if key in set(read(path, COLUMNS)[KEY].itertuples(index=False, name=None)):
+                if key in done:
                     continue
                 row = row_of(name, method, fold, trials) | {"world": world, "asked": asked, **hidden}
-                write(joined(read(path, COLUMNS), pd.DataFrame([row])[COLUMNS]), path)
+                table = with_rows(table, pd.DataFrame([row])[COLUMNS])
+                keep(table, path)
                 print(*key, f"{row['ndcg']:.3f} {row['seconds']:.1f} s {row['setting']}", flush=True)
 
 
 def curves(dataset: Dataset, table: pd.DataFrame, path: Path) -> None:
     """Add the learning curves of ml-100k that the file at `path` lacks."""
-    drawn = read(path, CURVE_COLUMNS)
+    drawn = recorded(path, CURVE_COLUMNS)
     asked, methods, folds = next(contests("ml-100k", dataset))
     known = table[(table["world"] == "ml-100k") & (table["asked"] == asked)].set_index(["model", "fold"])["setting"]
     learners = {name: method for name, method in methods.items() if isinstance(method, Rival)}
@@ -118,8 +107,8 @@ def curves(dataset: Dataset, table: pd.DataFrame, path: Path) -> None:
             key = (name, fold.outer.seed)
             if key in known.index and not ((drawn["model"] == key[0]) & (drawn["fold"] == key[1])).any():
                 rows = curve_of(rival, fold, known[key]).assign(model=name, fold=fold.outer.seed)
-                drawn = joined(drawn, rows[CURVE_COLUMNS])
-                write(drawn, path)
+                drawn = with_rows(drawn, rows[CURVE_COLUMNS])
+                keep(drawn, path)
 
 
 def main() -> None:
@@ -132,8 +121,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=package_file(TABLE).parent, help="where the tables are kept")
     given = parser.parse_args()
     folder = Path(given.worlds) if given.worlds else None
-    if folder and not folder.is_dir():
-        raise ColdstartError(f"--worlds {folder}: expected a folder of folders of atomic files")
+    check_folder(folder)
     for world in given.only:
         dataset = load(world, folder)
         if dataset is None:
@@ -142,7 +130,7 @@ def main() -> None:
         hidden = {"users": dataset.n_users, "items": dataset.n_items}
         measure(world, dataset, given.methods, given.trials, given.folder / TABLE, hidden)
         if world == "ml-100k":
-            curves(dataset, read(given.folder / TABLE, COLUMNS), given.folder / CURVES)
+            curves(dataset, recorded(given.folder / TABLE, COLUMNS), given.folder / CURVES)
 
 
 if __name__ == "__main__":

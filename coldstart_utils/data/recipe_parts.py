@@ -9,8 +9,6 @@ ml-100k. The program stands beside its product, not among the modules. What is i
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +18,10 @@ import numpy as np
 import pandas as pd
 
 from coldstart_utils.catalogue.dataset import Dataset, best_known
+from coldstart_utils.catalogue.recordings import keep, recorded, with_rows
 from coldstart_utils.catalogue.splits import Split
-from coldstart_utils.data.rivals import MOST_ITEMS, worlds
-from coldstart_utils.ground import package_file, written_aside
+from coldstart_utils.data.rivals import MOST_ITEMS, arguments, worlds
+from coldstart_utils.ground import package_file
 from coldstart_utils.language.context import content_blocks
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.measure import study
@@ -43,8 +42,7 @@ COLUMNS = ["world", "items", "model", "fold", *MEASURES]
 
 def read(path: Path | None = None) -> pd.DataFrame:
     """Return the recorded rows, one for each world, variant and fold (`COLUMNS`)."""
-    path = path or package_file(FILE)
-    return pd.read_csv(path, sep="\t") if path.is_file() else pd.DataFrame(columns=COLUMNS)
+    return recorded(path or package_file(FILE), COLUMNS)
 
 
 class Parts:
@@ -118,19 +116,14 @@ def measured(world: str, dataset: Dataset, encoder: TextEncoder) -> pd.DataFrame
 
 def main() -> None:
     """Measure what the file does not have yet, world by world, and write it after each."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--worlds", type=Path, default=os.environ.get("COLDSTART_DATA"))
-    parser.add_argument("--only", nargs="*")
-    parser.add_argument("--file", type=Path, default=package_file(FILE))
-    given = parser.parse_args()
+    given = arguments(__doc__, FILE).parse_args()
     table, encoder = read(given.file), TextEncoder()
     for world, dataset in worlds(given.worlds):
         if (given.only and world not in given.only) or (table["world"] == world).any():
             continue
         rows = measured(world, dataset, encoder)
-        table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
-        with written_aside(given.file) as aside:
-            table.to_csv(aside, sep="\t", index=False, float_format="%.5f")
+        table = with_rows(table, rows)
+        keep(table, given.file)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,11 @@ import pandas as pd
 
 from coldstart_utils.catalogue.dataset import Dataset, best_known
 from coldstart_utils.catalogue.movielens import attach_expansion
+from coldstart_utils.catalogue.recordings import keep, recorded, with_rows
 from coldstart_utils.catalogue.sources import load_dataset
 from coldstart_utils.catalogue.splits import Split
 from coldstart_utils.catalogue.worlds import at_first
-from coldstart_utils.ground import ColdstartError, package_file, written_aside
+from coldstart_utils.ground import ColdstartError, package_file
 from coldstart_utils.language.context import content_blocks
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.measure import study
@@ -49,8 +50,7 @@ METHODS = [
 
 def read(path: Path | None = None) -> pd.DataFrame:
     """Return the recorded rows, one for each world, method and fold (`COLUMNS`)."""
-    path = path or package_file(FILE)
-    return pd.read_csv(path, sep="\t") if path.is_file() else pd.DataFrame(columns=COLUMNS)
+    return recorded(path or package_file(FILE), COLUMNS)
 
 
 def popularity_from_text(K: Array) -> study.Arm:
@@ -86,8 +86,27 @@ def with_known(results: pd.DataFrame, folds: list[study.Fold]) -> pd.DataFrame:
     return results.assign(ndcg_known=results["ndcg"].where(known))
 
 
+def check_folder(folder: Path | None) -> None:
+    """Raise ColdstartError for a folder of worlds that is given and is no folder."""
+    if folder and not folder.is_dir():
+        raise ColdstartError(f"--worlds {folder}: expected a folder of folders of atomic files")
+
+
+def arguments(told: str, file: str) -> argparse.ArgumentParser:
+    """Return the arguments of a program that goes through the worlds and keeps its rows in a `file` of the package."""
+    parser = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--worlds", type=Path, default=os.environ.get("COLDSTART_DATA"))
+    parser.add_argument("--only", nargs="*")
+    parser.add_argument("--file", type=Path, default=package_file(file))
+    return parser
+
+
 def worlds(folder: Path | None) -> Iterator[tuple[str, Dataset]]:
-    """Yield name and catalogue of every world: ml-100k without and with generated text, and the folders in `folder`."""
+    """Yield name and catalogue of every world: ml-100k without and with generated text, and the folders in `folder`.
+
+    Raises ColdstartError for a folder that is none.
+    """
+    check_folder(folder)
     films = load_dataset("ml-100k")
     yield "ml-100k", films
     yield "ml-100k, generated text", attach_expansion(films)
@@ -114,15 +133,10 @@ def measured(
 
 def main() -> None:
     """Measure what the file does not have yet, world by world, and write it after each method."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--worlds", type=Path, default=os.environ.get("COLDSTART_DATA"))
-    parser.add_argument("--only", nargs="*")
+    parser = arguments(__doc__, FILE)
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=METHODS)
     parser.add_argument("--items", type=int, default=MOST_ITEMS, help="the most items; more is told in the name")
-    parser.add_argument("--file", type=Path, default=package_file(FILE))
     given = parser.parse_args()
-    if given.worlds and not given.worlds.is_dir():
-        raise ColdstartError(f"--worlds {given.worlds}: expected a folder of folders of atomic files")
     table = read(given.file)
     encoder = TextEncoder()
     for world, dataset in worlds(given.worlds):
@@ -132,9 +146,8 @@ def main() -> None:
         done = set(table.loc[table["world"] == world, "model"])
         wanted = [name for name in given.methods if name not in done]
         for rows in measured(world, dataset, encoder, wanted, given.items) if wanted else ():
-            table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
-            with written_aside(given.file) as aside:
-                table.to_csv(aside, sep="\t", index=False, float_format="%.5f")
+            table = with_rows(table, rows)
+            keep(table, given.file)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from coldstart_utils.ground import package_file, written_aside
+from coldstart_utils.catalogue.recordings import keep, recorded, with_rows
+from coldstart_utils.ground import package_file
 from coldstart_utils.models.als import als_implicit
 from coldstart_utils.models.summed import moments, ridge_from
 from coldstart_utils.serving import growth
@@ -38,8 +39,7 @@ RANK, ASKED = 32, 2_000  # numbers of a factor; users whose lists are made
 
 def read(path: Path | None = None) -> pd.DataFrame:
     """Return the recorded rows: engine, times, step, units of work, seconds, cpu seconds, moved bytes, peak of MB."""
-    path = path or package_file(FILE)
-    return pd.read_csv(path, sep="\t") if path.is_file() else pd.DataFrame(columns=COLUMNS)
+    return recorded(path or package_file(FILE), COLUMNS)
 
 
 @dataclass
@@ -251,8 +251,7 @@ def facts(path: Path | None = None) -> dict[str, float]:
 def keep_facts(results: Path, path: Path) -> None:
     """Write the metrics of chapter 14 in the results of a full run with Spark, build/results.json, as its facts."""
     metrics = json.loads(results.read_text(encoding="utf-8"))[CHAPTER]["record"]["metrics"]
-    with written_aside(path) as aside:
-        pd.DataFrame(metrics.items(), columns=["fact", "value"]).to_csv(aside, sep="\t", index=False)
+    keep(pd.DataFrame(metrics.items(), columns=["fact", "value"]), path, numbers=None)
 
 
 def main() -> None:
@@ -274,11 +273,8 @@ def main() -> None:
         ENGINES[given.engine](watch, Path(folder))
     found = pd.DataFrame(watch.rows, columns=COLUMNS)
     there = read(given.file)
-    kept = there[(there["engine"] != given.engine) | (there["times"] != given.times)]
-    with written_aside(given.file) as aside:
-        pd.concat([part for part in (kept, found) if len(part)]).to_csv(
-            aside, sep="\t", index=False, float_format="%.6g"
-        )
+    others = there[(there["engine"] != given.engine) | (there["times"] != given.times)]
+    keep(with_rows(others, found), given.file, numbers="%.6g")
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ from coldstart_utils.catalogue.questions import (
     generated_questions,
     real_questions,
 )
+from coldstart_utils.catalogue.recordings import keep
 from coldstart_utils.catalogue.sources import load_dataset
-from coldstart_utils.ground import ColdstartError, package_file, written_aside
+from coldstart_utils.ground import ColdstartError, package_file
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.language.facts import words
 from coldstart_utils.language.fields import (
@@ -206,8 +207,7 @@ def record(into: Path) -> None:
         tables.append(pd.concat([ranks_of(films, asked, encoder), slow], axis=1))
     key, earlier = ["asked", "query_id"], read()
     table = pd.concat(tables).merge(earlier[[*key, *earlier.columns.intersection([TUNED_UPPER])]], how="left", on=key)
-    with written_aside(into / RANKS) as aside:
-        table.to_csv(aside, sep="\t", index=False, float_format="%.4g")
+    keep(table, into / RANKS, numbers="%.4g")
 
 
 if __name__ == "__main__":

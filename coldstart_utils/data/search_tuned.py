@@ -24,9 +24,10 @@ import pandas as pd
 from coldstart_utils.catalogue.dataset import Dataset
 from coldstart_utils.catalogue.movielens import attach_expansion
 from coldstart_utils.catalogue.questions import Questions, generated_questions, real_questions
+from coldstart_utils.catalogue.recordings import keep
 from coldstart_utils.catalogue.sources import load_dataset
 from coldstart_utils.data.search_ranks import RANKS, TUNED_UPPER, read
-from coldstart_utils.ground import ColdstartError, written_aside
+from coldstart_utils.ground import ColdstartError
 from coldstart_utils.language.encoders import TextEncoder, pool
 from coldstart_utils.language.fields import engine, halves, usual_of_others
 from coldstart_utils.language.search import centred
@@ -175,8 +176,7 @@ def record(into: Path) -> None:
     rank = {(one.name, name): place for one, own in zip((written, people), found)
             for name, place in zip(one.table["query_id"], own)}  # fmt: skip
     table[TUNED_UPPER] = [rank[key] for key in zip(table["asked"], table["query_id"])]
-    with written_aside(into / RANKS) as aside:
-        table.to_csv(aside, sep="\t", index=False, float_format="%.4g")
+    keep(table, into / RANKS, numbers="%.4g")
 
 
 if __name__ == "__main__":

@@ -18,9 +18,10 @@ import pandas as pd
 from scipy import sparse
 
 from coldstart_utils.catalogue.dataset import Dataset
+from coldstart_utils.catalogue.recordings import keep
 from coldstart_utils.catalogue.sources import load_dataset
 from coldstart_utils.data.search_ranks import shared_stems
-from coldstart_utils.ground import ColdstartError, package_file, written_aside
+from coldstart_utils.ground import ColdstartError, package_file
 from coldstart_utils.language.encoders import TextEncoder
 from coldstart_utils.language.facts import words
 from coldstart_utils.language.fields import halves, usual_of_others
@@ -85,8 +86,7 @@ def read() -> pd.DataFrame:
 def record(folder: Path, into: Path) -> None:
     """Write the table of the products in `folder` into a folder."""
     table = ranks_of(held_back(load_dataset(folder)), TextEncoder())
-    with written_aside(into / RANKS) as aside:
-        table.to_csv(aside, sep="\t", index=False)
+    keep(table, into / RANKS, numbers=None)
 
 
 if __name__ == "__main__":

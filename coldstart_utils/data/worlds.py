@@ -16,8 +16,9 @@ from pathlib import Path
 import pandas as pd
 
 from coldstart_utils.book import worlds as opened
+from coldstart_utils.catalogue.recordings import keep, recorded, with_rows
 from coldstart_utils.catalogue.worlds import find_worlds
-from coldstart_utils.ground import ColdstartError, package_file, written_aside
+from coldstart_utils.ground import ColdstartError, package_file
 from coldstart_utils.language.encoders import TextEncoder
 
 FILE = "worlds.tsv"
@@ -31,8 +32,7 @@ COLUMNS = ["look", "world", "model", "fold", "metric", "value"]
 
 def read(path: Path | None = None) -> pd.DataFrame:
     """Return the recorded rows: look, world, model, fold, metric, value."""
-    path = path or package_file(FILE)
-    return pd.read_csv(path, sep="\t") if path.is_file() else pd.DataFrame(columns=COLUMNS)
+    return recorded(path or package_file(FILE), COLUMNS)
 
 
 def in_order(worlds: Iterable[str]) -> list[str]:
@@ -42,9 +42,7 @@ def in_order(worlds: Iterable[str]) -> list[str]:
 
 def append(path: Path, found: pd.DataFrame) -> None:
     """Write the rows of `found` behind those in the file."""
-    rows = pd.concat([part for part in (read(path), found[COLUMNS]) if len(part)])
-    with written_aside(path) as aside:
-        rows.to_csv(aside, sep="\t", index=False, float_format="%.6g")
+    keep(with_rows(read(path), found[COLUMNS]), path, numbers="%.6g")
 
 
 def record(path: Path, places: str, only: str = "", look: str = "") -> None:
