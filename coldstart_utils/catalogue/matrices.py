@@ -65,7 +65,14 @@ def entries_at(values: Matrix, pattern: sparse.csr_matrix) -> sparse.csr_matrix:
     """Return those stored entries of `values` [users, items] where `pattern` has one, zeros among them."""
     own, asked = stored(values).tocoo(), pattern.tocoo()
     width = np.int64(pattern.shape[1])
-    kept = np.isin(own.row * width + own.col, asked.row * width + asked.col)
+    return entries_where(own, np.isin(own.row * width + own.col, asked.row * width + asked.col))
+
+
+def entries_where(matrix: sparse.sparray, kept: Array) -> sparse.csr_matrix:
+    """Return a sparse matrix with those of its stored entries for which the mask `kept` [stored] is true, zeros among
+    them; the mask is in the order of `matrix.tocoo()`, row by row for CSR.
+    """
+    own = matrix.tocoo()
     return sparse.csr_matrix((own.data[kept], (own.row[kept], own.col[kept])), shape=own.shape)
 
 

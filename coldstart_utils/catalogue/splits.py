@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from ..ground import ColdstartError
-from .matrices import entries_at, feedback, places
+from .matrices import entries_at, entries_where, feedback, places
 
 Array = np.ndarray
 
@@ -49,7 +49,7 @@ class Split:
     def without(self, items: Array) -> Split:
         """Return the same protocol with `items` neither ranked nor asked for; users who ask for nothing else leave."""
         left = self.candidates[~np.isin(self.candidates, items)]
-        test = _keep(self.test, np.isin(self.test.tocoo().col, left))
+        test = entries_where(self.test, np.isin(self.test.tocoo().col, left))
         return replace(self, test=test, candidates=left, users=np.flatnonzero(np.diff(test.indptr)))
 
 
@@ -74,12 +74,6 @@ def _choose(population: Array, fraction: float, rng: np.random.Generator) -> Arr
     return np.sort(rng.choice(population, n, replace=False))
 
 
-def _keep(matrix: sparse.csr_matrix, mask: Array) -> sparse.csr_matrix:
-    coo = matrix.tocoo()
-    kept = sparse.csr_matrix((coo.data[mask], (coo.row[mask], coo.col[mask])), shape=matrix.shape)
-    return kept
-
-
 def _reveal(matrix: sparse.csr_matrix, k: int | Array, rng: np.random.Generator) -> sparse.csr_matrix:
     """Return k random entries of every row, or k[row] of each (all of them where there are fewer)."""
     coo = matrix.tocoo()
@@ -88,7 +82,7 @@ def _reveal(matrix: sparse.csr_matrix, k: int | Array, rng: np.random.Generator)
     place = np.arange(coo.nnz) - np.searchsorted(row, row)
     mask = np.zeros(coo.nnz, bool)
     mask[order[place < np.broadcast_to(k, matrix.shape[:1])[row]]] = True
-    return _keep(matrix, mask)
+    return entries_where(matrix, mask)
 
 
 def _split(kind: str, seed: int, train: Any, test: Any, candidates: Array, support: Any = None) -> Split:
@@ -113,7 +107,7 @@ def warm(matrix: sparse.csr_matrix, seed: int, *, fraction: float = 0.2) -> Spli
     test = _reveal(matrix, each, np.random.default_rng(seed))
     train = _subtract(matrix, test)
     candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
-    return _split("warm", seed, train, _keep(test, np.isin(test.tocoo().col, candidates)), candidates)
+    return _split("warm", seed, train, entries_where(test, np.isin(test.tocoo().col, candidates)), candidates)
 
 
 def _hidden_of_each(choices: Array, fraction: float, seed: int) -> Array:
@@ -147,9 +141,9 @@ def warm_parts(matrix: sparse.csr_matrix, n: int, *, seed: int = 0) -> list[Spli
     part[order] = (np.arange(coo.nnz) - np.searchsorted(row, row) + rng.integers(n, size=matrix.shape[0])[row]) % n
     parts = []
     for number in range(n):
-        train, test = _keep(matrix, part != number), _keep(matrix, part == number)
+        train, test = entries_where(matrix, part != number), entries_where(matrix, part == number)
         candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
-        test = _keep(test, np.isin(test.tocoo().col, candidates))
+        test = entries_where(test, np.isin(test.tocoo().col, candidates))
         parts.append(_split("warm", number, train, test, candidates))
     return parts
 
@@ -171,7 +165,7 @@ def hide_items(matrix: sparse.csr_matrix, cold: Array, *, seed: int = 0) -> Spli
     """
     matrix, cold = feedback(matrix), places(cold, matrix.shape[1])
     hidden = np.isin(matrix.tocoo().col, cold)
-    return _split("cold_items", seed, _keep(matrix, ~hidden), _keep(matrix, hidden), cold)
+    return _split("cold_items", seed, entries_where(matrix, ~hidden), entries_where(matrix, hidden), cold)
 
 
 def warm_and_cold(matrix: sparse.csr_matrix, cold: Array, seed: int = 0, *, fraction: float = 0.2) -> Split:
@@ -207,9 +201,9 @@ def k_shot_users(
     rng, matrix = np.random.default_rng(seed), feedback(matrix)
     new = _choose(np.arange(matrix.shape[0]), fraction, rng) if new is None else places(new, matrix.shape[0], "users")
     hidden = np.isin(matrix.tocoo().row, new)
-    train, rest = _keep(matrix, ~hidden), _keep(matrix, hidden)
+    train, rest = entries_where(matrix, ~hidden), entries_where(matrix, hidden)
     candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
-    rest = _keep(rest, np.isin(rest.tocoo().col, candidates))
+    rest = entries_where(rest, np.isin(rest.tocoo().col, candidates))
     support = _reveal(rest, k, rng)
     return _split("k_shot_users", seed, train, _subtract(rest, support), candidates, support)
 
@@ -260,7 +254,7 @@ def interview(split: Split, items: Array) -> Split:
     chosen = (split.support + split.test).tocsr()
     told = np.isin(chosen.tocoo().col, items)
     whole = replace(split, support=sparse.csr_matrix(chosen.shape), test=chosen)
-    return replace(whole.without(items), support=_keep(chosen, told))
+    return replace(whole.without(items), support=entries_where(chosen, told))
 
 
 def temporal_cold_items(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix, *, fraction: float = 0.2) -> Split:
@@ -273,7 +267,8 @@ def temporal_cold_items(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix
     times, coo = _times(matrix, timestamps), matrix.tocoo()
     late = times > np.quantile(times, 1 - fraction)
     cold = np.setdiff1d(coo.col[late], coo.col[~late])
-    return _split("cold_items", 0, _keep(matrix, ~late), _keep(matrix, late & np.isin(coo.col, cold)), cold)
+    first_met = late & np.isin(coo.col, cold)
+    return _split("cold_items", 0, entries_where(matrix, ~late), entries_where(matrix, first_met), cold)
 
 
 def temporal(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix, *, fraction: float = 0.2) -> Split:
@@ -284,15 +279,15 @@ def temporal(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix, *, fracti
     matrix = feedback(matrix)
     times, coo = _times(matrix, timestamps), matrix.tocoo()
     late = times > np.quantile(times, 1 - fraction)
-    train = _keep(matrix, ~late)
+    train = entries_where(matrix, ~late)
     candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
-    return _split("temporal", 0, train, _keep(matrix, late & np.isin(coo.col, candidates)), candidates)
+    return _split("temporal", 0, train, entries_where(matrix, late & np.isin(coo.col, candidates)), candidates)
 
 
 def _subtract(matrix: sparse.csr_matrix, revealed: sparse.csr_matrix) -> sparse.csr_matrix:
     coo, shown = matrix.tocoo(), revealed.tocoo()
     width = np.int64(matrix.shape[1])
-    return _keep(matrix, ~np.isin(coo.row * width + coo.col, shown.row * width + shown.col))
+    return entries_where(matrix, ~np.isin(coo.row * width + coo.col, shown.row * width + shown.col))
 
 
 def _times(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix) -> Array:

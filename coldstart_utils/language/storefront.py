@@ -33,6 +33,13 @@ RANKERS = {
 DEFENCES = ("capped", "contained", "agreed", "levelled")
 
 
+def blocks_of(ranker: str) -> tuple[str, ...]:
+    """Return the names of the blocks that a ranker adds up. Raises ColdstartError for one that `RANKERS` has not."""
+    if ranker not in RANKERS:
+        raise ColdstartError(f"ranker: expected one of {', '.join(RANKERS)}, got {ranker!r}")
+    return RANKERS[ranker]
+
+
 def owners_texts(dataset: Dataset) -> list[str]:
     """Return the text of each item that plays its owner's: the generated synopsis, else all text."""
     if set(GENERATED) <= set(dataset.items.columns):
@@ -138,10 +145,9 @@ class Storefront:
 
     def _fit(self, ranker: str) -> Array:
         """Return the dual weights [warm, users] of a ranker."""
-        if ranker not in RANKERS:
-            raise ColdstartError(f"ranker: expected one of {', '.join(RANKERS)}, got {ranker!r}")
+        names = blocks_of(ranker)
         if ranker not in self._weights:
-            K = reduce(np.add, [self._kernels[name] for name in RANKERS[ranker]])
+            K = reduce(np.add, [self._kernels[name] for name in names])
             everything = np.arange(len(K))
             inside, _ = centred(K, everything, everything[:0])
             self._weights[ranker] = kernel_ridge(inside, self.targets - self.targets.mean(axis=0), self.reg)
@@ -165,9 +171,7 @@ class Storefront:
 
     def _across(self, items: Array, texts: Sequence[str], ranker: str, cap: float | None = None) -> Array:
         """Return how alike items with these texts and the known items are [n, warm], centred as the ranker's kernel."""
-        if ranker not in RANKERS:
-            raise ColdstartError(f"ranker: expected one of {', '.join(RANKERS)}, got {ranker!r}")
-        return reduce(np.add, [self._across_block(items, texts, name, cap) for name in RANKERS[ranker]])
+        return reduce(np.add, [self._across_block(items, texts, name, cap) for name in blocks_of(ranker)])
 
     def _across_block(self, items: Array, texts: Sequence[str], name: str, cap: float | None = None) -> Array:
         own = self.block(name, items, texts)

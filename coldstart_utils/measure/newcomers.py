@@ -180,7 +180,10 @@ def _balance(
     rest = np.setdiff1d(np.arange(len(old)), new)
     guess = np.asarray(X[rest].mean(axis=0)) if bridge is None else _guess_without(X, bridge, new, rest)
     asked = [_revealed(X[new], k, rng) for k in SHOTS]
-    learnt = {p: [np.asarray(shown @ B) for shown, _ in asked] for p in PENALTIES for B in [_ease(X[rest], p)]}
+    learnt = {}
+    for penalty in PENALTIES:
+        B = _ease(X[rest], penalty)
+        learnt[penalty] = [np.asarray(shown @ B) for shown, _ in asked]
     belief = Belief.of(X[rest])
     (few, one), (more, five) = (
         _best_blend(

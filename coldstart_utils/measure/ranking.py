@@ -59,9 +59,11 @@ def evaluate(
     """
     users, candidates = split.users, split.candidates
     relevant = sparse.csr_matrix(split.test[users][:, candidates])
+    n_relevant = np.diff(relevant.indptr)
     popularity = np.asarray(relevant.astype(bool).sum(axis=0)).ravel()
     parts = {"tail_recall": popularity <= np.median(popularity)}
     parts |= {f"recall {name}": np.isin(candidates, items) for name, items in (bands or {}).items()}
+    wanted = {name: np.asarray(relevant.astype(bool)[:, part].sum(axis=1)).ravel() for name, part in parts.items()}
     known = (split.train + split.support)[users][:, candidates].tocoo()
     if k > len(candidates):
         _say_that_all_are_ranked(k)
@@ -69,16 +71,19 @@ def evaluate(
     frames = []
     for name, scorer in scorers.items():
         ranked = metrics.top_k(_scores(name, scorer, users, candidates, known), deepest)
-        of_lists = _measured(ranked[:, :k], relevant, parts) | _recalls(ranked, relevant, recall_at)
-        novelty = metrics.novelty(ranked[:, :k], popularity)
+        hits = metrics.hit_matrix(ranked, relevant)
+        of_lengths = {f"recall@{n}": metrics.recall_at_k(hits, n_relevant, n) for n in recall_at}
+        ranked, hits = ranked[:, :k], hits[:, :k]
+        of_lists = _measured(hits, n_relevant) | _of_parts(hits, ranked, parts, wanted) | of_lengths
+        novelty = metrics.novelty(ranked, popularity)
         frames.append(pd.DataFrame({"model": name, "fold": split.seed, "user": users, **of_lists, "novelty": novelty}))
     return pd.concat(frames, ignore_index=True)
 
 
-def _measured(ranked: Array, relevant: sparse.csr_matrix, parts: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the `METRICS` of lists `ranked` [users, k], and recall of the `parts` of the candidates (name → mask)."""
-    hits, n_relevant, k = metrics.hit_matrix(ranked, relevant), np.diff(relevant.indptr), ranked.shape[1]
-    found = {
+def _measured(hits: Array, n_relevant: Array) -> dict[str, Array]:
+    """Return the measures of lists from their `hits` [users, k]."""
+    k = hits.shape[1]
+    return {
         "recall": metrics.recall_at_k(hits, n_relevant, k),
         "precision": metrics.precision_at_k(hits, k),
         "f1": metrics.f1_at_k(hits, n_relevant, k),
@@ -86,16 +91,15 @@ def _measured(ranked: Array, relevant: sparse.csr_matrix, parts: Mapping[str, Ar
         "mrr": metrics.mrr_at_k(hits, k),
         "hit_rate": metrics.hit_rate_at_k(hits, k),
     }
+
+
+def _of_parts(hits: Array, ranked: Array, parts: Mapping[str, Array], wanted: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the recall of each part of the candidates (name → mask), NaN for who wants none of it."""
+    found = {}
     for name, part in parts.items():
-        wanted = np.asarray(relevant.astype(bool)[:, part].sum(axis=1)).ravel()
-        recall = metrics.recall_at_k(hits & part[ranked], wanted, k)
-        found[name] = np.where(wanted > 0, recall, np.nan)
+        recall = metrics.recall_at_k(hits & part[ranked], wanted[name], hits.shape[1])
+        found[name] = np.where(wanted[name] > 0, recall, np.nan)
     return found
-
-
-def _recalls(ranked: Array, relevant: sparse.csr_matrix, lengths: Sequence[int]) -> dict[str, Array]:
-    hits, n_relevant = metrics.hit_matrix(ranked, relevant), np.diff(relevant.indptr)
-    return {f"recall@{n}": metrics.recall_at_k(hits, n_relevant, n) for n in lengths}
 
 
 @lru_cache(maxsize=64)

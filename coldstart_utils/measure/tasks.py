@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ..catalogue.matrices import floats, stored
+from ..catalogue.matrices import entries_where, floats, stored
 from ..ground import ColdstartError
 
 Array = np.ndarray
@@ -87,14 +87,7 @@ def everybody(R: sparse.csr_matrix, seed: int, n: int = 10) -> Iterator[Round]:
 
 def _rows(R: sparse.csr_matrix, users: Array) -> sparse.csr_matrix:
     kept = np.isin(np.repeat(np.arange(R.shape[0]), np.diff(R.indptr)), users)
-    return _entries(R, kept)
-
-
-def _entries(R: sparse.csr_matrix, kept: Array) -> sparse.csr_matrix:
-    """Return R with the entries `kept` [nnz] only; a stored 0 among them stays."""
-    rows = np.repeat(np.arange(R.shape[0]), np.diff(R.indptr))[kept]
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=R.shape[0]))])
-    return sparse.csr_matrix((R.data[kept], R.indices[kept], indptr), shape=R.shape)
+    return entries_where(R, kept)
 
 
 def _tasks(R: sparse.csr_matrix, users: Array, rng: np.random.Generator) -> Tasks:
@@ -103,7 +96,7 @@ def _tasks(R: sparse.csr_matrix, users: Array, rng: np.random.Generator) -> Task
     asked = np.array([place[-ASKED:] for place in places])
     shown = np.zeros(R.nnz, bool)
     shown[np.concatenate([place[:-ASKED] for place in places])] = True
-    return Tasks(users, _entries(R, shown), R.indices[asked], R.data[asked])
+    return Tasks(users, entries_where(R, shown), R.indices[asked], R.data[asked])
 
 
 def graded(scores: Array, labels: Array, first: First, *, clicks: bool, k: int = LISTED) -> pd.DataFrame:

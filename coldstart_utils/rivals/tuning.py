@@ -14,7 +14,7 @@ from ..catalogue.splits import Split
 from ..ground import ColdstartError
 from ..measure.ranking import evaluate
 from ..measure.study import Method, Setting
-from .learning import Rival
+from .learning import Rival, middle
 
 PATIENCE = 6  # epochs without a better value
 REACH = 30.0  # of knobs without a range: from a thirtieth to thirty times where the search starts
@@ -46,7 +46,7 @@ def tuned(
     ranges, best = ranges_of(method), (-np.inf, dict(method.knobs))
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(1, trials // 2))
     search = optuna.create_study(direction="maximize", sampler=sampler)
-    search.enqueue_trial({name: float(np.sqrt(low * high)) for name, (low, high) in ranges.items()})
+    search.enqueue_trial(middle(ranges))
     for _ in range(trials):
         trial = search.ask()
         knobs = {name: trial.suggest_float(name, low, high, log=True) for name, (low, high) in ranges.items()}

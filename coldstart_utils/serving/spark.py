@@ -55,9 +55,8 @@ def started(master: str = "local[2]", *, parts: int = 4, memory: str = "2g") -> 
     """Return a session at `master`: 'local[2]' is two threads of this machine, else the address of a cluster.
 
     Data moves in `parts` partitions a shuffle; `memory` is that of the driver, which does all the work where the master
-    is local. Nothing listens but on the loopback address then. What Java
-    remarks goes to spark.log in the cache folder. Raises ColdstartError without Spark or Java, and for a
-    master that cannot be reached.
+    is local. Nothing listens but on the loopback address then. What Java remarks goes to spark.log in the cache folder.
+    Raises ColdstartError without Spark or Java, and for a master that cannot be reached.
     """
     if missing := lacking():
         raise ColdstartError(missing)

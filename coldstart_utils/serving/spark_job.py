@@ -19,7 +19,6 @@ from .spark_rows import kept, new_texts, numbered, sound_rows
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-Tell = Callable[[str], None]
 USERS, ITEMS, BRIDGE, LISTS, QUARANTINE = "users", "items", "bridge", "lists", "quarantine"
 
 
