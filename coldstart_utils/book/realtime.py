@@ -143,8 +143,8 @@ def opening_told(title: str, film: int, plain: Opening, kept: Mapping[str, Seque
         f"new film had more. **The bet:** {alone}, and all {len(more)} new films together have {plain.shown.sum()} of "
         f"the places; *{RULES[most]}* finds most takers. With {places} places kept, so many takers of this film were "
         f"shown it: {rules}. *{RULES['greedy']}* finds {abs(more.sum()):.0f} takers "
-        f"{'more' if more.sum() >= 0 else 'fewer'} than *{RULES['fixed']}*, and {more.max():.0f} more of one film; a "
-        f"film on average {phrases.told(mean, low, high, 2)}, "
+        f"{'more' if more.sum() >= 0 else 'fewer'} than *{RULES['fixed']}* over all new films, {more.max():.0f} "
+        f"more for one of them. The difference is {phrases.told(mean, low, high, 2)} a film, "
         f"{'shown' if p < 0.05 and low > 0 else 'not shown'} over films."
     )
 
