@@ -37,6 +37,21 @@ def traffic_told(table: pd.DataFrame) -> str:
     )
 
 
+def swept_told(took: Mapping[float, tuple[float, int]], measured: pd.DataFrame) -> str:
+    """Return in sentences what the first sweep took here, and what one of Spark takes at the size of MovieLens-1M.
+
+    `took` has processor seconds and choices by size, `measured` is what `data/scale.py` recorded.
+    """
+    parts = [f"{choices:,} choices took {seconds:.2g} processor seconds" for seconds, choices in took.values()]
+    text = f"Here {' and '.join(parts)} for the first sweep"
+    sizes = list(took.values())
+    (before, few), (after, much) = sizes[0], sizes[-1]
+    if few < much and before > 0:
+        text += f": {much / few:.0f} times the choices, {after / before:.0f} times the seconds"
+    of_spark = measured[(measured["engine"] == MANY) & (measured["step"] == "sweep") & (measured["times"] == 1)]
+    return f"{text}. A sweep of Spark takes {of_spark['cpu'].iloc[0]:.2g} at 1×."
+
+
 def memory_told(measured: pd.DataFrame) -> str:
     """Return in sentences what choices and factors take at two sizes, and what one process took at its largest."""
     held = [on_paper(ML_1M.times(times)).loc[["choices", "factors"], "bytes"].sum() for times in (100, 10_000)]
