@@ -58,7 +58,9 @@ def cost_and_quality(rows: pd.DataFrame, *, title: str, metric: str = "NDCG@20")
         ax.set_xlim(rows["seconds"].min() / 1.5, rows["seconds"].max() * 3)
         ax.set_title(world, fontsize=10)
         ax.set_ylabel(f"{metric} on new items")
-    axes[-1, 0].set_xlabel("processor seconds a fold, tuning included (bar: 95 % over folds; blue: our own)")
+    axes[-1, 0].set_xlabel(
+        "processor seconds a fold, tuning included (bar: 95 % over folds; blue: the recipe and its parts)"
+    )
     fig.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
     fig.canvas.draw()
     for ax, world in zip(axes[:, 0], worlds):
