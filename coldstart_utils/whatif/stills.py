@@ -117,8 +117,9 @@ def _item(world: World, result: NewItem, language: str, reveal: bool) -> Figure:
     fig, (left, right) = figure(1, 2, width=9.6, height=5.2, width_ratios=(1.45, 1))
     _map(left, world, result, language)
     _bars(right, result, language, reveal)
-    title = "revealed" if result.of else "typed"
-    left.set_title(say(title, language, k=result.k, of=result.of))
+    title = "plays new" if result.of else "typed"
+    named = say(title, language, film=_drawable(result.film, 24), k=result.k, of=result.of)
+    left.set_title(named, fontsize=9.5, parse_math=False)
     if not np.isnan(result.auc.both):
         right.set_title(say("auc still", language, text=result.auc.text, now=result.auc.both), fontsize=9.5)
     return fig
