@@ -199,6 +199,7 @@ def _user(result: NewUser, language: str) -> Figure:
     left.axvline(0, color=INK, lw=0.8)
     left.set(ylim=(len(rows) - 0.4, -0.6), xlim=(None, 1.75 * max(ends[True].max(), 1e-9)), xticks=[])
     left.set_title(say("list", language))
+    left.set_xlabel(say("score x", language))
     left.legend(**BELOW)
     _recall(right, result, language)
     return fig
