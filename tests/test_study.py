@@ -309,6 +309,7 @@ def test_evidence_names_what_rows_share_once():
     table = study.compare(rows, "base")
     one, two = "one 0.250, +.050 (+.050 to +.050)", "two 0.300, +.100 (+.100 to +.100)"
     assert phrases.evidence(table) == f"{one}; {two}; base 0.200 (NDCG, 3 folds)"
+    assert phrases.evidence(table.assign(seconds=0.3, times=2.0)) == phrases.evidence(table)  # costs are no evidence
     asked = study.questions(rows, {"a": ("one", "base"), "b": ("two", "one")})
     assert phrases.evidence(asked).split("; ")[1:] == [
         "base 0.200 (NDCG, 3 folds)",

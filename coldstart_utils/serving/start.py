@@ -74,7 +74,7 @@ def allowed(host: str) -> str:
     except ValueError:
         alone = False
     if not alone and len(token) < 16:
-        raise ColdstartError(f"{host}: others could reach it; set {TOKEN} to a token of 16 signs or more")
+        raise ColdstartError(f"{host}: others could reach it; set {TOKEN} to a token of 16 characters or more")
     return token
 
 
