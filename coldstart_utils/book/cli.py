@@ -96,10 +96,7 @@ def _absolute(place: str) -> str:
 @app.command(cls=_PairedOption)
 def run(
     notebooks: Annotated[list[str] | None, typer.Argument(help="Numbers, names or paths; all if none.")] = None,
-    parameter: Annotated[
-        list[str] | None,
-        typer.Option("-p", metavar="NAME VALUE", help="Set a parameter that `coldstart list` names; repeatable."),
-    ] = None,
+    parameter: Annotated[list[str] | None, typer.Option("-p", metavar="NAME VALUE", help="Set a parameter.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The same code on less data; no figures are saved.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Notebooks run at a time.")] = 2,
     figures: Annotated[bool, typer.Option("--figures", help="Save figures in figures/, not in build/.")] = False,
