@@ -140,7 +140,7 @@ QUESTIONS = (
              "neighbours, ridge and an oracle of popularity; chapter 15 adds what papers compare with",
              "12_other_worlds", "rivals.tsv", _rivals),
     Question("code", "Did anybody look at the rows of the data, and can the number be made again?",
-             "one command makes every number, some from recorded tables with their programs; loaders say what they mend",
+             "one command makes all numbers, some from recorded tables with their programs; loaders say what they mend",
              "00_cold_start", "00_graph_mended", _code),
 )  # fmt: skip
 

@@ -161,7 +161,7 @@ def results_page(chapters: dict[Path, tuple[NotebookNode, str, str]], results: d
     lines = [RESULTS_HEAD]
     for path, (_, title, question) in chapters.items():
         record = results[path.stem]["record"]
-        lines += [f"\n## [{title}](notebooks/{path.name})", f"*{question}*", "", f"**{record['headline']}**", ""]
+        lines += [f"\n## [{title}](notebooks/{path.name})", f"_{question}_", "", f"**{record['headline']}**", ""]
         rests_on = record.get("evidence", {})
         for claim, held in record["claims"].items():
             lines += [f"- {'✓' if held else '✗'} {claim}", *([f"  <br>{rests_on[claim]}"] if claim in rests_on else [])]
