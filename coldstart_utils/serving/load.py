@@ -42,10 +42,10 @@ def running(folder: Path, *options: str, seconds: float = 120, core: int | None 
     child = subprocess.Popen(
         command, env=os.environ | threads, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    if core is not None:
-        os.sched_setaffinity(child.pid, {core})
     address = f"http://127.0.0.1:{port}"
     try:
+        if core is not None:
+            os.sched_setaffinity(child.pid, {core})
         _await_ready(child, address, time.monotonic() + seconds)
         yield address
     finally:
@@ -91,7 +91,8 @@ def offered(address: str, asks: Sequence[Ask], rate: float) -> pd.DataFrame:
     """Return what became of requests sent at a steady `rate` a second: columns path, status, ms.
 
     Each is due at its moment, whether or not the ones before were answered; its time counts from then, so that a
-    service that falls behind cannot hide it (coordinated omission, Tene 2013).
+    service that falls behind cannot hide it (coordinated omission, Tene 2013). Raises ColdstartError if nobody answers
+    there, or a connection breaks.
     """
     # In a thread of its own: a notebook has an event loop already.
     with ThreadPoolExecutor(1) as thread:
@@ -131,10 +132,12 @@ async def _offered(address: str, asks: Sequence[Ask], rate: float) -> pd.DataFra
         if (early := due - time.perf_counter()) > 0:
             await asyncio.sleep(early)
         lines.put_nowait((due, one))
-    await lines.join()
-    for caller in callers:
-        caller.cancel()
-    faults = [x for x in await asyncio.gather(*callers, return_exceptions=True) if isinstance(x, ConnectionError)]
+    # A caller ends by itself only if its connection broke: what it had taken would be waited for without end.
+    answered = asyncio.create_task(lines.join())
+    await asyncio.wait([answered, *callers], return_when=asyncio.FIRST_COMPLETED)
+    for task in (answered, *callers):
+        task.cancel()
+    faults = [x for x in await asyncio.gather(*callers, return_exceptions=True) if isinstance(x, Exception)]
     if faults:
         raise ColdstartError(f"{address}: the connection broke ({faults[0]})")
     return pd.DataFrame(rows, columns=["path", "status", "ms"])

@@ -47,14 +47,23 @@ def serve(
     import uvicorn
 
     token = allowed(host)
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1" if host == "0.0.0.0" else host, port)) == 0:
-            raise ColdstartError(f"port {port}: in use already; name another, such as --port {port + 1}")
+    if taken(host, port):
+        raise ColdstartError(f"port {port}: in use already; name another, such as --port {port + 1}")
     with only_writer(folder):
         app = prepared(folder, data, token, retrain_after, tell)
-        tell(f"http://{host}:{port}/ answers, http://{host}:{port}/docs shows how to ask; Ctrl-C ends it.")
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        tell(f"{address}/ answers, {address}/docs shows how to ask; Ctrl-C ends it.")
         # Addresses hold users and questions: no log of them.
         uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", timeout_graceful_shutdown=10)
+
+
+def taken(host: str, port: int) -> bool:
+    """Return whether something listens at `host`:`port` already, IPv4 or IPv6."""
+    try:
+        socket.create_connection(("127.0.0.1" if host == "0.0.0.0" else host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def lacking() -> list[str]:
