@@ -243,11 +243,20 @@ def test_what_costs_more_than_it_brings_is_left_alone():
     assert end.settled and (end.path == 0).all()
 
 
+def test_a_list_is_no_longer_than_there_are_other_items():
+    rng = np.random.default_rng(4)
+    game = owners.Game(rng.normal(size=(2, 2, 20)), rng.normal(size=(20, 3)), k=20, explore=1.0)
+    assert game.payoffs(0, np.zeros(2, int)) == pytest.approx(4 / 5)
+
+
 def test_a_game_that_is_none_is_refused():
     with pytest.raises(ColdstartError, match=r"expected scores \[owners, texts, users\]"):
         owners.Game(np.zeros((2, 2, 3)), np.zeros((4, 5)))
     with pytest.raises(ColdstartError, match="explore in 0 to 1"):
         owners.Game(np.zeros((2, 2, 3)), np.zeros((3, 5)), explore=2.0)
+    for wrong in ({"k": 0}, {"cost": np.nan}):
+        with pytest.raises(ColdstartError, match="cost of 0 or more, k of 1 or more"):
+            owners.Game(np.zeros((2, 2, 3)), np.zeros((3, 5)), **wrong)
 
 
 # --- Experiments -----------------------------------------------------------------------------------------------------

@@ -128,6 +128,16 @@ def test_the_map_is_that_of_the_paper(told):
     assert one.map == pytest.approx(np.linalg.inv(W) @ np.outer(seen, seen) / (seen @ seen) @ W)
 
 
+def test_groups_as_columns_take_out_one_direction_less_than_there_are_groups(told):
+    X, concept = told
+    kind = concept + (X[:, 3] > 0)
+    columns = np.eye(3)[kind]
+    one, other = erasure.leace(X, columns), erasure.leace(X, columns[:, :2])
+    assert np.linalg.matrix_rank(one.map, tol=1e-8) == 2
+    assert one.map == pytest.approx(other.map)
+    assert np.abs(np.cov(one(X).T, columns.T)[:6, 6:]).max() < 1e-9
+
+
 def test_directions_without_spread_do_no_harm(told):
     X, concept = told
     erased = erasure.leace(np.column_stack([X, X[:, 0], np.ones(400)]), concept)(
@@ -142,6 +152,8 @@ def test_directions_without_spread_do_no_harm(told):
 def test_a_concept_that_says_nothing_is_refused(told, concept, match):
     with pytest.raises(ColdstartError, match=match):
         erasure.leace(told[0], concept)
+    with pytest.raises(ColdstartError, match="expected vectors that differ"):
+        erasure.leace(np.ones((400, 3)), told[1])
 
 
 # --- Groups ----------------------------------------------------------------------------------------------------------

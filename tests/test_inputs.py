@@ -22,6 +22,8 @@ from coldstart_utils.language.encoders import TextEncoder, checked, model_path
 from coldstart_utils.language.finetuning import fit
 from coldstart_utils.language.towers import bridge_loss
 from coldstart_utils.measure import ranking, study
+from coldstart_utils.models import likeness
+from coldstart_utils.models.transfer import LateFusion, Transfer
 from coldstart_utils.palette import png
 
 ROOT = Path(__file__).parents[1]
@@ -216,3 +218,15 @@ def test_a_list_longer_than_the_candidates_is_said(caplog):
         for _ in range(2):
             ranking.evaluate({"": ranking.from_matrix(X)}, splits.cold_items(X, 0, fraction=0.5), k=77)
     assert caplog.text.count("lists of 77 are asked for") == 1
+
+
+def test_weights_of_blocks_are_checked():
+    transfer = Transfer({"genres": np.eye(3, dtype=np.float32), "year": np.eye(3, dtype=np.float32)})
+    assert transfer.kernel(genres=5.0)[0, 0] == 6
+    with pytest.raises(ColdstartError, match="expected weights of genres, year, got one of 'genre'"):
+        transfer.kernel(genre=5.0)
+    for weights in ({"a": 1.0, "b": -0.5}, {"a": 0.0}, {}):
+        with pytest.raises(ColdstartError, match="weights: expected numbers of 0 or more"):
+            likeness.shares(weights)
+    with pytest.raises(ColdstartError, match="join: expected one of sum, max, got 'mean'"):
+        LateFusion({}, join="mean")

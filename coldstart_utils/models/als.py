@@ -88,7 +88,10 @@ def _implicit_half(X: sparse.csr_matrix, old: Array, V: Array, reg: float, alpha
 
 
 def implicit_objective(X: sparse.csr_matrix, U: Array, V: Array, reg: float, alpha: float) -> float:
-    """Return the objective of `als_implicit`, in time and memory that grow with interactions, not pairs."""
+    """Return the objective of `als_implicit` for X [users, items], U [users, rank] and V [items, rank].
+
+    Time and memory grow with the interactions, not with the pairs.
+    """
     X, U, V = feedback(X), floats(U, "factors"), floats(V, "factors")
     everywhere = np.vdot(U.T @ U, V.T @ V)
     total = 0.0
@@ -156,6 +159,7 @@ def als_explicit(
 
     First the biases (mean, then items, then users, each damped by `bias_reg` ratings; Koren 2009), then factors of
     what they leave: Σ_known (r − u·v)² + reg·(Σ n_u‖u‖² + Σ n_i‖v‖²), weighted by degree (ALS-WR, Zhou et al. 2008).
+    Raises ColdstartError for a bad rank, reg or bias_reg, and without a rating.
     """
     check_positive(reg)
     R = stored(R)
@@ -181,7 +185,9 @@ def _explicit_half(R: sparse.csr_matrix, V: Array, reg: float) -> Array:
 
 
 def explicit_objective(R: sparse.csr_matrix, U: Array, V: Array, reg: float) -> float:
-    """Return the objective of `als_explicit` for the residual ratings R."""
+    """Return the objective of `als_explicit` for what the biases leave of the ratings, R [users, items], and for
+    factors U [users, rank] and V [items, rank].
+    """
     R, U, V = stored(R), floats(U, "factors"), floats(V, "factors")
     coo = R.tocoo()
     error = coo.data - np.einsum("nk,nk->n", U[coo.row], V[coo.col])

@@ -54,7 +54,7 @@ def known_sides(
     `old` are rows with at least `least` choices: a prior has to be learnt from such as those to come, and one learnt
     from films that hardly anybody chose expects too little of others. When users are new, the factors of the known ones
     are scaled to one length, the average: it says how much someone chooses, which no text and few ratings can tell.
-    Matrices with the same content share one fit.
+    Matrices with the same content share one fit. Raises ColdstartError unless two rows have so many choices.
     """
     X = feedback(X)
     parts = (X.indptr.tobytes(), X.indices.tobytes(), X.data.tobytes())
@@ -140,8 +140,8 @@ def by_answers(split: Split, answers: sparse.csr_matrix, prior: Prior, noise: fl
 
     `silence` is the weight of an answer that was not given, as a no, relative to one that was: 1 is parity.
     """
-    V = sides(split).other
-    return sides(split).scorer(posterior(answers, V, *prior(split), noise=noise, silence=silence / noise))
+    known = sides(split)
+    return known.scorer(posterior(answers, known.other, *prior(split), noise=noise, silence=silence / noise))
 
 
 def by_sum(split: Split, k: int, prior: Prior, reg: float, alpha: float, weight: float = 1.0) -> Scorer:

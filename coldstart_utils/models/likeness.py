@@ -67,8 +67,10 @@ class Likeness:
 
 
 def shares(weights: Mapping[str, float]) -> dict[str, float]:
-    """Return the weights above 0 as shares of their sum."""
+    """Return the weights above 0 as shares of their sum; ColdstartError for one below 0, or none above."""
     total = sum(weights.values())
+    if not 0 < total < np.inf or min(weights.values()) < 0:
+        raise ColdstartError(f"weights: expected numbers of 0 or more, one of them above 0, got {dict(weights)}")
     return {name: weight / total for name, weight in weights.items() if weight > 0}
 
 
