@@ -14,6 +14,7 @@ from coldstart_utils.book import cli, plotting, run
 from coldstart_utils.book.parameters import RULES, check
 from coldstart_utils.book.record import setup, tell
 from coldstart_utils.catalogue import splits
+from coldstart_utils.catalogue.matrices import places
 from coldstart_utils.ground import ColdstartError, written_aside
 from coldstart_utils.language import kept
 from coldstart_utils.language.context import tfidf
@@ -230,3 +231,10 @@ def test_weights_of_blocks_are_checked():
             likeness.shares(weights)
     with pytest.raises(ColdstartError, match="join: expected one of sum, max, got 'mean'"):
         LateFusion({}, join="mean")
+
+
+@pytest.mark.parametrize("index", [[True, False, True], np.zeros(0, bool), [5], [-1], [0.5]])
+def test_places_are_row_numbers_or_a_mask_of_all(index):
+    assert places([True, False, True, False, False], 5).tolist() == [0, 2] and places([], 5).tolist() == []
+    with pytest.raises(ColdstartError, match="items: expected row numbers of 0 to 4, or a mask of 5"):
+        places(index, 5)

@@ -220,6 +220,12 @@ LEAKS = {
         lambda s: {"train": s.train + s.support},
         "a new user has training interactions",
     ),
+    "twice a candidate": (
+        cold_items,
+        {},
+        lambda s: {"candidates": np.append(s.candidates, s.candidates[0])},
+        "an item stands twice among the candidates",
+    ),
     "no candidate": (
         cold_items,
         {},

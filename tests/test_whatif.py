@@ -722,6 +722,15 @@ def test_a_catalogue_of_one_text_has_the_controls_that_make_sense(write_atomic):
     assert all(not view.fault.value for view in shown.views.values())
 
 
+def test_a_sentence_is_read_where_a_column_of_ones_own_is_called_synopsis(write_atomic):
+    plain = catalogue(write_atomic, rich=False)
+    own = replace(plain, items=plain.items.rename(columns={"story": "synopsis"}))
+    world = prepare(own, Words())
+    assert world.body == "synopsis"
+    first = user.new_user(world, UserState(sentence="a warm tale")).entries["film"][:5]
+    assert first.str.startswith("warm").all()
+
+
 def test_occupations_alone_are_offered(write_atomic):
     world = prepare(catalogue(write_atomic, rich=True), Words())
     shown = panels.Panels(world)

@@ -79,11 +79,12 @@ def entries_where(matrix: sparse.sparray, kept: Array) -> sparse.csr_matrix:
 def places(index: Any, n: int, name: str = "items") -> Array:
     """Return row numbers [m] from row numbers or from a mask [n]; ColdstartError for one outside 0 to n − 1."""
     index = np.asarray(index)
-    if index.dtype == bool and len(index) == n:
+    mask = index.dtype == bool
+    if mask and len(index) == n:
         return np.flatnonzero(index)
     # An empty list is an array of floating numbers.
     whole = index.astype(np.intp)
-    if not np.array_equal(whole, index) or (index.size and not 0 <= whole.min() <= whole.max() < n):
+    if mask or not np.array_equal(whole, index) or (index.size and not 0 <= whole.min() <= whole.max() < n):
         raise ColdstartError(f"{name}: expected row numbers of 0 to {n - 1}, or a mask of {n}")
     return whole
 

@@ -54,7 +54,9 @@ class Split:
 
 
 def check_no_leak(split: Split) -> None:
-    """Raise ColdstartError if a tested pair is known already, a cold one is not cold, or a target is no candidate."""
+    """Raise ColdstartError if a tested pair is known already, a cold one is not cold, a target is no candidate, or one
+    stands twice among these.
+    """
     known = split.train.astype(bool) + split.support.astype(bool)
     if known.multiply(split.test.astype(bool)).nnz:
         raise ColdstartError(f"split {split.kind}: a tested pair of user and item is in the training data")
@@ -65,6 +67,8 @@ def check_no_leak(split: Split) -> None:
     asked = np.unique(split.test.nonzero()[1])
     if not np.isin(asked, split.candidates).all():
         raise ColdstartError(f"split {split.kind}: a tested item is not among the candidates")
+    if len(np.unique(split.candidates)) < len(split.candidates):
+        raise ColdstartError(f"split {split.kind}: an item stands twice among the candidates")
 
 
 def _choose(population: Array, fraction: float, rng: np.random.Generator) -> Array:

@@ -12,7 +12,7 @@ from scipy import sparse
 from ..catalogue.dataset import Dataset
 from ..catalogue.features import graph_features, idf, item_texts, token_features
 from ..catalogue.matrices import feedback, floats
-from ..catalogue.movielens import GENERATED
+from ..catalogue.movielens import expanded, own_columns
 from ..ground import ColdstartError
 from .encoders import TextEncoder, checked
 
@@ -59,9 +59,7 @@ def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | 
     vector', 'keywords vector', 'people', 'generated words', 'one long vector' (all in one text). Raises ColdstartError
     if the items have no text.
     """
-    # A catalogue of one's own may have a column called 'synopsis' or 'keywords'; only the expansion has all four.
-    expanded = set(GENERATED) <= set(dataset.items.columns)
-    columns = [c for c in dataset.items.columns if not (expanded and c in GENERATED)]
+    columns = own_columns(dataset)
     title = item_texts(dataset, ["title"])
     blocks: dict[str, Array | sparse.csr_matrix] = {
         "title words": tfidf(title),
@@ -76,7 +74,7 @@ def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | 
     blocks |= {name: token_features(dataset, [name]) for name in ("genres", "year") if name in columns}
     if len(dataset.triples):
         blocks["graph"] = idf(graph_features(dataset))
-    if expanded:
+    if expanded(dataset):
         synopsis, keywords = dataset.items["synopsis"].tolist(), dataset.items["keywords"].tolist()
         blocks |= {
             "synopsis vector": encoder.encode(synopsis),

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from ..catalogue.dataset import Dataset
 from ..catalogue.features import as_text, item_texts
-from ..catalogue.movielens import GENERATED, clean_title
+from ..catalogue.movielens import GENERATED, clean_title, expanded, own_columns
 from ..models.scores import learnt_weights, mixture, reciprocal_ranks, top_k
 from .encoders import Reads, TextEncoder
 from .search import WordIndex, centred, fed_back, nearest, spoken
@@ -27,9 +27,9 @@ def levels(dataset: Dataset) -> dict[str, list[str]]:
 
     Raises ColdstartError if the items have no text.
     """
-    columns = [column for column in dataset.items.columns if column not in ("item_id", *GENERATED)]
+    columns = own_columns(dataset)
     steps = {"title": ["title"], "+ year, genres": ["title", "year", "genres"], "all columns": columns}
-    if set(GENERATED) <= set(dataset.items.columns):
+    if expanded(dataset):
         steps.pop("all columns")
         steps |= {"+ synopsis": [*columns, "synopsis"], "+ keywords": [*columns, "synopsis", "keywords"]}
         steps |= {"+ people, origin": [*columns, *GENERATED]}
@@ -46,7 +46,7 @@ def levels(dataset: Dataset) -> dict[str, list[str]]:
 
 def fields(dataset: Dataset) -> dict[str, list[str]]:
     """Return the texts that get vectors of their own: the generated synopsis and keywords, or else all text."""
-    if set(GENERATED) <= set(dataset.items.columns):
+    if expanded(dataset):
         return {name: dataset.items[name].tolist() for name in ("synopsis", "keywords")}
     return {"text": item_texts(dataset)}
 

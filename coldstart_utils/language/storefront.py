@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from ..catalogue.dataset import Dataset
 from ..catalogue.features import item_texts, token_features
-from ..catalogue.movielens import GENERATED
+from ..catalogue.movielens import expanded
 from ..catalogue.splits import Split
 from ..ground import ColdstartError
 from ..models.content import centred, content_kernel, unit_rows
@@ -42,7 +42,7 @@ def blocks_of(ranker: str) -> tuple[str, ...]:
 
 def owners_texts(dataset: Dataset) -> list[str]:
     """Return the text of each item that plays its owner's: the generated synopsis, else all text."""
-    if set(GENERATED) <= set(dataset.items.columns):
+    if expanded(dataset):
         return dataset.items["synopsis"].tolist()
     return item_texts(dataset)
 

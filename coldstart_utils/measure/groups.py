@@ -10,6 +10,7 @@ from scipy import stats
 
 from ..catalogue.dataset import Dataset
 from ..catalogue.features import as_text
+from ..catalogue.movielens import expanded
 from ..ground import ColdstartError
 from ..models.longtail import reserve
 from .intervals import estimate, holm
@@ -77,7 +78,7 @@ def groups_of_items(dataset: Dataset) -> dict[str, Array]:
     at all. Without those columns, the three most frequent genres, else the two halves of the catalogue.
     """
     items = dataset.items
-    if "origin" in items and "people" in items:
+    if expanded(dataset) and "year" in items:
         origin, year = items["origin"], pd.to_numeric(items["year"], errors="coerce")
         maker = items["people"].str.split("; ").str[0]
         first, named = year == year.groupby(maker).transform("min"), (maker != "") & year.notna()

@@ -88,11 +88,9 @@ def shelf(dataset: Dataset, encoder: TextEncoder) -> Shelf:
 
 def texts_of(dataset: Dataset) -> list[list[str]]:
     """Return the texts of all items: what is known of them, then the generated synopsis where there is one."""
-    columns = list(dataset.items)
-    if not set(movielens.GENERATED) <= set(columns):
+    if not movielens.expanded(dataset):
         return [item_texts(dataset)]
-    said = item_texts(dataset, [name for name in columns if name not in movielens.GENERATED])
-    return [said, dataset.items["synopsis"].tolist()]
+    return [item_texts(dataset, movielens.own_columns(dataset)), dataset.items["synopsis"].tolist()]
 
 
 def texts_of_new(dataset: Dataset, rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, list[list[str]]]:
