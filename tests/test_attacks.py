@@ -41,6 +41,13 @@ def shop():
     return Storefront(cold_items(X, 0), texts, tags, Letters(), reg=1.0, k=4)
 
 
+def test_only_a_new_item_stands_in_the_window(shop):
+    known = int(shop.warm[0])
+    for ask in (shop.exposure, shop.reach):
+        with pytest.raises(ColdstartError, match=f"expected one of the 18 new items, got {known}"):
+            ask(known, [shop.texts[known]], "words")
+
+
 # --- Rankers ---------------------------------------------------------------------------------------------------------
 
 

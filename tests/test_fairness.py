@@ -5,8 +5,10 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from coldstart_utils.book import consequences, consequences_told
+from coldstart_utils.catalogue.atomic import read_atomic
 from coldstart_utils.catalogue.dataset import Dataset
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.measure import groups, ranking, study
@@ -245,3 +247,18 @@ def test_places_in_proportion_are_one():
     table = groups.places(flat, folds, {"all": np.ones(40, bool), "half": np.arange(40) < 20}, k=5).set_index("model")
     assert table.loc["all", ["items", "choices", "multiple"]].tolist() == pytest.approx([1, 1, 1])
     assert table.loc["half", "places"] == pytest.approx(0.5, abs=0.15) and not table.loc["all", "shown"]
+
+
+def test_a_catalogue_of_ones_own_with_origin_and_people_has_groups(write_atomic):
+    item = "item_id:token|origin:token|people:token\n" + "".join(f"i{n}|France|A B\n" for n in range(4))
+    own = read_atomic(write_atomic(inter="user_id:token|item_id:token\nu|i0\n", item=item))
+    assert list(groups.groups_of_items(own)) == ["the first half", "the second half"]
+
+
+def test_there_is_one_scorer_a_fold():
+    X = sparse.csr_matrix(np.random.default_rng(0).random((30, 30)) < 0.4)
+    folds = study.item_folds(X, 3)
+    scorer = ranking.from_items(np.arange(30.0))
+    for ask in (groups.served, lambda one, all_: groups.places(one, all_, {"half": np.arange(30) < 15})):
+        with pytest.raises(ValueError, match="longer"):
+            ask([scorer], folds)

@@ -363,6 +363,8 @@ def test_epochs_are_those_best_for_items_that_play_new(world):
     assert curve["seconds"].is_monotonic_increasing
     with pytest.raises(ColdstartError, match="epochs"):
         rival.fit(split, rate=1.0, epochs=0.0)
+    with pytest.raises(ColdstartError, match="curve: expected knobs of rate, got 'rates'"):
+        tuning.curve(rival, split, rates=1.0)
 
 
 def test_a_setting_that_explodes_counts_as_nothing(world):
@@ -387,6 +389,8 @@ def test_edges_are_noticed():
 def test_a_setting_reads_back():
     assert recorded.knobs_of("rate 0.01, epochs 12") == {"rate": 0.01, "epochs": 12.0}
     assert recorded.knobs_of("") == {}
+    with pytest.raises(ColdstartError, match=r"'new items'.*got 'new item'"):
+        recorded.table("new item")
 
 
 def test_the_program_goes_on_where_it_stopped(world, tmp_path, monkeypatch, capsys):

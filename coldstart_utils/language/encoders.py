@@ -52,7 +52,7 @@ def model_path(name: str) -> str:
 def checked(texts: Sequence[str]) -> list[str]:
     """Return the texts as a list; ColdstartError for one string, or for one of them that is none, such as NaN."""
     if isinstance(texts, str):
-        raise ColdstartError(f"encode: expected a list of texts, got the one string {texts!r}")
+        raise ColdstartError(f"texts: expected a list of texts, got the one string {texts!r}")
     texts = list(texts)
     if wrong := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
         count = f" ({len(wrong)} such texts)" if len(wrong) > 1 else ""
@@ -285,7 +285,7 @@ def _load(cls: Any, name: str, path: str) -> Any:
     try:
         return cls.from_pretrained(path)
     except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ColdstartError(
             f"model {name!r}: expected {DEFAULT_MODEL} (installed), a local folder, or a hub name online ({first})"
         ) from None

@@ -89,7 +89,7 @@ def engine(dataset: Dataset, encoder: TextEncoder, earlier: Sequence[str] = ()) 
 def exact_asks(dataset: Dataset, most: int = 200) -> dict[str, tuple[list[str], sparse.csr_matrix]]:
     """Return questions with one exact answer, and which items answer them [questions, items]: titles, people, years.
 
-    'title': the title itself, of the first items; 'person': a name of the column people; 'year': 'a film from 1987'.
+    'title': the title itself, of the first items; 'person': a name of the column people; 'year': 'from 1987'.
     Kinds that the catalogue does not know are left out.
     """
     items, asks = dataset.items, {}

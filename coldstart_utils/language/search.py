@@ -15,7 +15,7 @@ from ..ground import ColdstartError
 from ..models.content import unit_rows
 from ..models.scores import top_k
 from .codes import Codes
-from .encoders import Reads, TextEncoder
+from .encoders import Reads, TextEncoder, checked
 from .facts import words
 
 Array = np.ndarray
@@ -100,7 +100,8 @@ class WordIndex:
     def stems(texts: Sequence[str]) -> list[list[str]]:
         """Return the stems of the words of each text, in order, without stop words ('the', 'from') and single letters.
 
-        The longer list of `bm25s`: people tell in whole sentences, and 'my' and 'from' name no film.
+        The longer list of `bm25s`: people tell in whole sentences, and 'my' and 'from' name no film. Raises
+        ColdstartError for one string in the place of a list.
         """
         import Stemmer
         from bm25s.stopwords import STOPWORDS_EN_PLUS
@@ -108,7 +109,7 @@ class WordIndex:
         stop, stemmer = {*STOPWORDS_EN_PLUS, *ascii_lowercase}, Stemmer.Stemmer("english")
         known: dict[str, str] = {}
         result = []
-        for text in texts:
+        for text in checked(texts):
             own = [word for word in words(text) if word not in stop]
             # A word is stemmed once, however often it occurs.
             new = [word for word in own if word not in known]
@@ -188,8 +189,8 @@ class VectorIndex:
     def top(self, questions: Array, k: int) -> tuple[Array, Array]:
         """Return the k nearest items of each question vector [questions, d] and their cosines [questions, k].
 
-        Exact, with ties to the lower item, or by graph or codes, which may miss some. Raises ColdstartError unless
-        1 <= k <= items.
+        Exact, with ties to the lower item, or by graph or codes, which may miss some: where they find fewer than k, the
+        item is −1. Raises ColdstartError unless 1 <= k <= items.
         """
         if not 1 <= k <= len(self.vectors):
             raise ColdstartError(f"vector index: expected k from 1 to {len(self.vectors)}, got {k!r}")

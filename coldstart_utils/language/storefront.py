@@ -266,7 +266,7 @@ class Storefront:
     def exposure(self, item: int, texts: Sequence[str], name: str) -> Array:
         """Return the share of users [texts] in whose list an item stands with each of these texts, by a `way`.
 
-        All other new items keep their own texts.
+        All other new items keep their own texts. Raises ColdstartError for an item that is not new.
         """
         return (self._margins(item, texts, name) > 0).mean(axis=1)
 
@@ -274,7 +274,8 @@ class Storefront:
         """Return `exposure` [texts] with soft edges: a user who is nearly reached counts nearly half.
 
         What an attacker climbs, since it also tells apart two texts that reach nobody yet. The edge is a tenth of the
-        spread over these texts and all users: texts are compared within one call.
+        spread over these texts and all users: texts are compared within one call. Raises ColdstartError for an item
+        that is not new.
         """
         margins = self._margins(item, texts, name)
         edge = 0.1 * max(float(margins.std()), 1e-12)
@@ -282,7 +283,10 @@ class Storefront:
 
     def _margins(self, item: int, texts: Sequence[str], name: str) -> Array:
         """Return by how much an item with each of these texts beats the last place of every list [texts, users]."""
-        rivals = np.delete(self.lists(name), np.searchsorted(self.new, item), axis=1)
+        own = self.new == item
+        if not own.any():
+            raise ColdstartError(f"storefront: expected one of the {len(self.new)} new items, got {item!r}")
+        rivals = self.lists(name)[:, ~own]
         return self.way(name, np.full(len(texts), item), texts) - cut(rivals, self.k)
 
 

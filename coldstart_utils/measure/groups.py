@@ -106,7 +106,7 @@ def served(scorers: Sequence[Scorer], folds: Sequence[Fold], *, k: int = 20) -> 
     put in the wrong order, 1 − AUC: 0.5 is a guess, however many they chose. NaN for who chose none or all.
     """
     parts = []
-    for scorer, fold in zip(scorers, folds):
+    for scorer, fold in zip(scorers, folds, strict=True):
         split = fold.outer
         chosen = split.test[split.users][:, split.candidates].toarray() > 0
         errors = pd.Series(1 - auc(scorer(split.users, split.candidates), chosen), split.users)
@@ -190,7 +190,7 @@ def places(
     rows = []
     for name, mask in groups.items():
         counted = []
-        for scorer, fold in zip(scorers, folds):
+        for scorer, fold in zip(scorers, folds, strict=True):
             split = fold.outer
             shown = impressions({"": scorer}, split, k=k)[""].to_numpy()
             chosen = np.asarray(split.test[:, split.candidates].sum(axis=0)).ravel()
@@ -213,7 +213,7 @@ def priced(
     get what there is. Columns as there, with `dial` (places) and model (the number as text).
     """
     rows = []
-    for scorer, fold in zip(scorers, folds):
+    for scorer, fold in zip(scorers, folds, strict=True):
         split = fold.outer
         own = members[split.candidates]
         scores = scorer(split.users, split.candidates)

@@ -97,7 +97,8 @@ def taste_among(
         for name, (by_need, by_user) in scores.items():
             own = np.zeros(len(users)) if by_need is None else by_need[need, items[places]]
             own = own if by_user is None else own + by_user[users, items[places]]
-            auc = metrics.auc_within(wanted[users, places], own, users)
-            told = {"user": np.unique(users), "need": need, "fold": split.seed, "model": name, "auc": auc}
-            parts.append(pd.DataFrame(told))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["user", "need", "model", "auc"])
+            found = metrics.auc_within(wanted[users, places], own, users)
+            rows = {"user": np.unique(users), "need": need, "fold": split.seed, "model": name, "auc": found}
+            parts.append(pd.DataFrame(rows))
+    columns = ["user", "need", "fold", "model", "auc"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)

@@ -2,7 +2,7 @@
 
 Every `…_at_k` function takes `hits` [users, K] (True where the item at that rank is relevant; a list shorter than k
 has no further hits), and where it needs it `n_relevant` [users], and returns one number per user [users]. Ties in
-scores are broken by item id, ascending.
+scores are broken by item id, ascending. Lists of items [users, K] may end with −1 where nothing more was found.
 """
 
 from __future__ import annotations
@@ -18,15 +18,26 @@ Array = np.ndarray
 
 
 def hit_matrix(ranked: Array, relevant: sparse.csr_matrix) -> Array:
-    """Return hits [users, K]: whether item `ranked[u, r]` is stored (and not zero) in row u of `relevant`."""
-    relevant, ranked = sparse.csr_matrix(relevant), np.asarray(ranked).astype(np.int64, copy=False)
+    """Return hits [users, K]: whether item `ranked[u, r]` is stored (and not zero) in row u of `relevant`.
+
+    Raises ColdstartError for an item that `relevant` [users, items] has not.
+    """
+    relevant = sparse.csr_matrix(relevant)
+    ranked = _listed(ranked, relevant.shape[1])
     rows, columns = relevant.nonzero()
     keys = np.sort(rows * np.int64(relevant.shape[1]) + columns)
     wanted = np.arange(len(ranked))[:, None] * np.int64(relevant.shape[1]) + ranked
     if not len(keys):
         return np.zeros(ranked.shape, bool)
     place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return keys[place] == wanted
+    return (keys[place] == wanted) & (ranked >= 0)
+
+
+def _listed(ranked: Array, items: int) -> Array:
+    whole = np.asarray(ranked).astype(np.int64, copy=False)
+    if whole.size and not -1 <= whole.min() <= whole.max() < items:
+        raise ColdstartError(f"lists: expected items of 0 to {items - 1}, or −1 for none, found another")
+    return whole
 
 
 def recall_at_k(hits: Array, n_relevant: Array, k: int) -> Array:
@@ -55,12 +66,14 @@ def ndcg_at_k(hits: Array, n_relevant: Array, k: int) -> Array:
 def graded_ndcg_at_k(ranked: Array, grades: sparse.csr_matrix, k: int) -> Array:
     """Return DCG / ideal DCG of lists `ranked` [rows, K] with the grade as gain (Järvelin & Kekäläinen 2002).
 
-    `grades` [rows, items] stores grades above 0; what is not stored counts as 0. A row without grades gets 0.
+    `grades` [rows, items] stores grades above 0; what is not stored counts as 0. A row without grades gets 0. Raises
+    ColdstartError for an item that `grades` has not.
     """
     grades = sparse.csr_matrix(grades)
+    ranked = _listed(ranked, grades.shape[1])[:, :k]
     discount = 1 / np.log2(np.arange(2, k + 2))
-    gain = grades[np.arange(len(ranked))[:, None], ranked[:, :k]]
-    gain = gain.toarray() if sparse.issparse(gain) else np.asarray(gain)
+    gain = grades[np.arange(len(ranked))[:, None], np.maximum(ranked, 0)]
+    gain = np.where(ranked >= 0, gain.toarray() if sparse.issparse(gain) else np.asarray(gain), 0)
     best = [np.sort(grades.data[start:end])[::-1][:k] for start, end in zip(grades.indptr, grades.indptr[1:])]
     ideal = np.array([row @ discount[: len(row)] for row in best])
     return gain @ discount[: gain.shape[1]] / np.where(ideal > 0, ideal, 1.0)

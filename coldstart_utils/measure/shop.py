@@ -31,8 +31,8 @@ def days_to_customers(dataset: Dataset, customers: Sequence[int], *, watched: fl
 
     Only items whose first sale lies `watched` days or more after the beginning of the record (earlier ones may have
     been sold before) and before its end are counted. Columns customers, quartiles `low`, `median`, `high` in days of
-    those that got so far, and `share`, how many did within `watched` days. Raises ColdstartError without times or such
-    items.
+    those that got so far, `share`, how many did within `watched` days, and `items`, how many are counted. Raises
+    ColdstartError without times or such items.
     """
     table = dataset.interactions
     if "timestamp" not in table:

@@ -83,9 +83,13 @@ def _measured(scorer: object, split: Split, metric: str, k: int) -> float:
 def curve(rival: Rival, split: Split, *, epochs: int | None = None, k: int = 20, **knobs: float) -> pd.DataFrame:
     """Return a learning curve: `epoch`, `loss`, `ndcg` at k of what the split asks, and `seconds` of processor time.
 
-    Seconds are those of learning alone, from the start. Without knobs the middle of the ranges is taken.
+    Seconds are those of learning alone, from the start. Of knobs that are not given the middle of the range is taken.
+    Raises ColdstartError for a knob that the rival has not.
     """
-    knobs = {name: knobs.get(name, start) for name, start in rival.knobs.items() if name != "epochs"}
+    start = middle(rival.ranges)
+    if unknown := sorted(set(knobs) - set(start)):
+        raise ColdstartError(f"curve: expected knobs of {', '.join(start)}, got {unknown[0]!r}")
+    knobs = start | knobs
     rows, spent, begun = [], 0.0, time.process_time()
     for number, epoch in enumerate(islice(rival.path(split, **knobs), epochs), start=1):
         spent += time.process_time() - begun

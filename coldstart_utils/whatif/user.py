@@ -146,8 +146,8 @@ def _recall(world: World, group: tuple[str, str | None]) -> tuple[pd.DataFrame, 
 
 
 def _questions(world: World, covariance: Array, free: Array) -> pd.DataFrame:
-    """Return the films of which least is known what the user would say."""
+    """Return those of the `free` films [items], a mask, of which least is known what the user would say."""
     V = world.users.other
     variance = np.where(free, np.einsum("nk,nk->n", V @ covariance, V), -1.0)
-    ask = np.argsort(-variance, kind="stable")[:QUESTIONS]
+    ask = np.argsort(-variance, kind="stable")[: min(QUESTIONS, int(free.sum()))]
     return pd.DataFrame({"film": [world.names[item] for item in ask], "variance": variance[ask]})
