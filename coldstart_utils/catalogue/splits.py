@@ -9,7 +9,15 @@ import numpy as np
 from scipy import sparse
 
 from ..ground import ColdstartError
-from .matrices import entries_at, entries_where, feedback, places
+from .matrices import (
+    entries_at,
+    entries_less,
+    entries_where,
+    feedback,
+    place_in_row,
+    places,
+    some_of_each_row,
+)
 
 Array = np.ndarray
 
@@ -78,17 +86,6 @@ def _choose(population: Array, fraction: float, rng: np.random.Generator) -> Arr
     return np.sort(rng.choice(population, n, replace=False))
 
 
-def _reveal(matrix: sparse.csr_matrix, k: int | Array, rng: np.random.Generator) -> sparse.csr_matrix:
-    """Return k random entries of every row, or k[row] of each (all of them where there are fewer)."""
-    coo = matrix.tocoo()
-    order = np.lexsort([rng.random(coo.nnz), coo.row])
-    row = coo.row[order]
-    place = np.arange(coo.nnz) - np.searchsorted(row, row)
-    mask = np.zeros(coo.nnz, bool)
-    mask[order[place < np.broadcast_to(k, matrix.shape[:1])[row]]] = True
-    return entries_where(matrix, mask)
-
-
 def _split(kind: str, seed: int, train: Any, test: Any, candidates: Array, support: Any = None) -> Split:
     train, test = sparse.csr_matrix(train), sparse.csr_matrix(test)
     if not train.nnz or not test.nnz:
@@ -108,8 +105,8 @@ def warm(matrix: sparse.csr_matrix, seed: int, *, fraction: float = 0.2) -> Spli
     """
     matrix = feedback(matrix)
     each = _hidden_of_each(np.diff(matrix.indptr), fraction, seed)
-    test = _reveal(matrix, each, np.random.default_rng(seed))
-    train = _subtract(matrix, test)
+    test = some_of_each_row(matrix, each, np.random.default_rng(seed))
+    train = entries_less(matrix, test)
     candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
     return _split("warm", seed, train, entries_where(test, np.isin(test.tocoo().col, candidates)), candidates)
 
@@ -138,11 +135,9 @@ def warm_parts(matrix: sparse.csr_matrix, n: int, *, seed: int = 0) -> list[Spli
     matrix = feedback(matrix)
     if not 2 <= n <= matrix.nnz:
         raise ColdstartError(f"warm_parts: expected 2 to {matrix.nnz} parts, got {n!r}")
-    coo, rng = matrix.tocoo(), np.random.default_rng(seed)
-    order = np.lexsort([rng.random(coo.nnz), coo.row])
-    row = coo.row[order]
-    part = np.empty(coo.nnz, int)
-    part[order] = (np.arange(coo.nnz) - np.searchsorted(row, row) + rng.integers(n, size=matrix.shape[0])[row]) % n
+    row, rng = matrix.tocoo().row, np.random.default_rng(seed)
+    place, start = place_in_row(row, rng), rng.integers(n, size=matrix.shape[0])
+    part = (place + start[row]) % n
     parts = []
     for number in range(n):
         train, test = entries_where(matrix, part != number), entries_where(matrix, part == number)
@@ -208,8 +203,8 @@ def k_shot_users(
     train, rest = entries_where(matrix, ~hidden), entries_where(matrix, hidden)
     candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
     rest = entries_where(rest, np.isin(rest.tocoo().col, candidates))
-    support = _reveal(rest, k, rng)
-    return _split("k_shot_users", seed, train, _subtract(rest, support), candidates, support)
+    support = some_of_each_row(rest, k, rng)
+    return _split("k_shot_users", seed, train, entries_less(rest, support), candidates, support)
 
 
 def k_shot_items(
@@ -229,8 +224,8 @@ def k_shot_items(
     else:
         cold = hide_items(matrix, new, seed=seed)
     rng = np.random.default_rng([seed, 1])
-    support = _reveal(sparse.csr_matrix(cold.test.T), k, rng).T.tocsr()
-    test = _subtract(cold.test, support)
+    support = some_of_each_row(sparse.csr_matrix(cold.test.T), k, rng).T.tocsr()
+    test = entries_less(cold.test, support)
     shown, asked = (np.diff(part.tocsc().indptr)[cold.candidates] > 0 for part in (support, test))
     return _split("k_shot_items", seed, cold.train, test, cold.candidates[asked | ~shown], support)
 
@@ -244,7 +239,7 @@ def revealed(split: Split, k: int) -> sparse.csr_matrix:
     if k < 0:
         raise ColdstartError(f"k: expected 0 or more, got {k}")
     rows = split.support if split.kind == "k_shot_users" else split.support.T
-    return _reveal(sparse.csr_matrix(rows), k, np.random.default_rng([split.seed, 3]))
+    return some_of_each_row(sparse.csr_matrix(rows), k, np.random.default_rng([split.seed, 3]))
 
 
 def interview(split: Split, items: Array) -> Split:
@@ -286,12 +281,6 @@ def temporal(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix, *, fracti
     train = entries_where(matrix, ~late)
     candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
     return _split("temporal", 0, train, entries_where(matrix, late & np.isin(coo.col, candidates)), candidates)
-
-
-def _subtract(matrix: sparse.csr_matrix, revealed: sparse.csr_matrix) -> sparse.csr_matrix:
-    coo, shown = matrix.tocoo(), revealed.tocoo()
-    width = np.int64(matrix.shape[1])
-    return entries_where(matrix, ~np.isin(coo.row * width + coo.col, shown.row * width + shown.col))
 
 
 def _times(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix) -> Array:
