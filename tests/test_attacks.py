@@ -177,7 +177,7 @@ def test_a_copy_and_a_stuffed_text_are_suspicious(shop):
 
 
 def test_fake_profiles_push_and_true_answers_undo(shop):
-    K = shop.kernel(int(shop.new[0]), shop.texts[shop.new[0]])
+    K = shop.kernel()
     newcomers = shilling.Newcomers(shop.split, K, k=4)
     item = int(min(shop.new, key=lambda i: newcomers.exposure(i, newcomers.prior[i])))
     table = shilling.pushed(newcomers, np.array([item]), [0, 5, 40])
@@ -189,7 +189,7 @@ def test_fake_profiles_push_and_true_answers_undo(shop):
 
 
 def test_the_prior_of_the_same_text_is_the_prior(shop):
-    K = shop.kernel(int(shop.new[0]), shop.texts[shop.new[0]])
+    K = shop.kernel()
     newcomers, item = shilling.Newcomers(shop.split, K, k=4), int(shop.new[0])
     assert newcomers.prior_by(K, item) == pytest.approx(newcomers.prior[item], abs=1e-6)
     assert newcomers.answered(item, np.zeros(0), np.zeros((0, newcomers.users.shape[1]))) == pytest.approx(

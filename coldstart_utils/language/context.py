@@ -19,6 +19,7 @@ from .encoders import TextEncoder, checked
 Array = np.ndarray
 
 SAYS_NOTHING = {"", "nan", "none", "null", "other", "unknown", "na", "n/a"}
+GENDERS = {"m": "male", "man": "male", "f": "female", "w": "female", "woman": "female"}
 COMBINATIONS: dict[str, Callable[..., Array]] = {
     "concat": lambda *parts: np.concatenate(parts, axis=1),
     "mean": lambda *parts: np.mean(parts, axis=0),
@@ -108,14 +109,7 @@ def user_texts(dataset: Dataset) -> list[str]:
         raise ColdstartError(f"{dataset.name}: no attributes of users; there is nothing to write about them")
     gender = users.get("gender", pd.Series("", users.index)).map(_gender)
     age = users.get("age", pd.Series("", users.index)).map(_whole)
-    # Some data sets code occupations as numbers, which say nothing to a language model.
-    occupation = users.get("occupation", pd.Series("person", users.index)).map(
-        lambda value: (
-            value
-            if isinstance(value, str) and not value.isdigit() and value.strip().lower() not in SAYS_NOTHING
-            else "person"
-        )
-    )
+    occupation = users.get("occupation", pd.Series("person", users.index)).map(_occupation)
     return [
         _with_article((f"{a}-year-old " if a else "") + o) + (f", {g}" if g else "") + "."
         for a, o, g in zip(age, occupation, gender)
@@ -126,11 +120,19 @@ def _with_article(noun: str) -> str:
     return ("An " if noun.lower().startswith((*"aeiou8", "11-", "18-")) else "A ") + noun
 
 
+def _occupation(value: object) -> str:
+    # Some data sets code occupations as numbers, which say nothing to a language model.
+    if not isinstance(value, str) or value.isdigit() or value.strip().lower() in SAYS_NOTHING:
+        return "person"
+    return value
+
+
 def _gender(value: object) -> str:
     said = str(value).strip().lower()
-    return {"m": "male", "man": "male", "f": "female", "w": "female", "woman": "female"}.get(
-        said, said if len(said) > 1 and said.replace("-", "").isalpha() and said not in SAYS_NOTHING else ""
-    )
+    if said in GENDERS:
+        return GENDERS[said]
+    tells = len(said) > 1 and said.replace("-", "").isalpha() and said not in SAYS_NOTHING
+    return said if tells else ""
 
 
 def _whole(value: object) -> str:

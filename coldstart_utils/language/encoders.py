@@ -72,11 +72,9 @@ def pool(hidden: Any, mask: Any, how: str) -> Any:
     if how == "mean":
         return (hidden * real).sum(1) / real.sum(1)
     lowest = hidden.min()
-    return (
-        (hidden * real + lowest * ~real).max(1)[0]
-        if hasattr(hidden, "detach")
-        else np.where(real, hidden, lowest).max(1)
-    )
+    if isinstance(hidden, np.ndarray):
+        return np.where(real, hidden, lowest).max(1)
+    return (hidden * real + lowest * ~real).max(1)[0]
 
 
 class TextEncoder:

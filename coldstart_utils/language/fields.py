@@ -35,13 +35,13 @@ def levels(dataset: Dataset) -> dict[str, list[str]]:
         steps |= {"+ people, origin": [*columns, *GENERATED]}
     said = {column for column in dataset.items if dataset.items[column].map(as_text).astype(str).str.strip().any()}
     steps = {name: wanted for name, wanted in steps.items() if said & set(wanted)} or {"all columns": columns}
-    texts = {name: item_texts(dataset, wanted) for name, wanted in steps.items()}
-    # A catalogue may have less than that: no words, or the same texts again, would teach nothing.
-    return {
-        name: text
-        for n, (name, text) in enumerate(texts.items())
-        if text not in list(texts.values())[:n] and any(WordIndex.stems(text))
-    }
+    found: dict[str, list[str]] = {}
+    for name, wanted in steps.items():
+        texts = item_texts(dataset, wanted)
+        # A catalogue may have less than that: no words, or the same texts again, would teach nothing.
+        if texts not in found.values() and any(WordIndex.stems(texts)):
+            found[name] = texts
+    return found
 
 
 def fields(dataset: Dataset) -> dict[str, list[str]]:
@@ -98,15 +98,14 @@ def exact_asks(dataset: Dataset, most: int = 200) -> dict[str, tuple[list[str], 
         if column not in items:
             continue
         texts = [clean_title(as_text(value)) for value in items[column]]
-        named = [
-            (row, name) for row, text in enumerate(texts) for name in (text.split(separator) if separator else [text])
-        ]
-        names = list(dict.fromkeys(name for _, name in named if name))[:most]
+        named = [text.split(separator) if separator else [text] for text in texts]
+        names = list(dict.fromkeys(name for own in named for name in own if name))[:most]
         if not names:
             continue
         place = {name: number for number, name in enumerate(names)}
-        rows, columns = zip(*[(place[name], row) for row, name in named if name in place])
-        relevant = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), (len(names), dataset.n_items))
+        pairs = [(place[name], item) for item, own in enumerate(named) for name in own if name in place]
+        rows, columns = zip(*pairs)
+        relevant = sparse.csr_matrix((np.ones(len(pairs)), (rows, columns)), (len(names), dataset.n_items))
         asks[kind] = [phrase.format(name) for name in names], relevant
     return asks
 

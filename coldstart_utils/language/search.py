@@ -178,9 +178,10 @@ class VectorIndex:
         self.vectors = np.ascontiguousarray(vectors, np.float32)
         if self.vectors.ndim != 2 or not len(self.vectors) or not np.isfinite(self.vectors).all():
             raise ColdstartError(f"vector index: expected finite vectors [items, d], got shape {np.shape(vectors)}")
-        wanted = len(self.vectors) > EXACT_UP_TO if approximate is None else approximate
-        few = len(self.vectors) <= GRAPH_UP_TO
-        self.near = None if not wanted else _graph(self.vectors, links, effort) if few else Codes(self.vectors)
+        self.near: Any = None
+        if len(self.vectors) > EXACT_UP_TO if approximate is None else approximate:
+            few = len(self.vectors) <= GRAPH_UP_TO
+            self.near = _graph(self.vectors, links, effort) if few else Codes(self.vectors)
 
     def scores(self, questions: Array) -> Array:
         """Return the cosine of each item for each question vector [questions, d], float32 [questions, items]."""

@@ -123,10 +123,14 @@ class Storefront:
         texts = [self.texts[i] for i in self.warm]
         return {name: self.block(name, self.warm, texts) for name in ("tags", "words", "encoder", "counts")}
 
-    def kernel(self, item: int, text: str) -> Array:
-        """Return the kernel [items, items] of tags, words and meaning of all items, one of which hands in this text."""
-        texts, everything = list(self.texts), np.arange(len(self.texts))
-        texts[item] = text
+    def kernel(self, handed_in: Mapping[int, str] | None = None) -> Array:
+        """Return the kernel [items, items] of tags, words and meaning of all items.
+
+        What is `handed_in` for an item (item → text) stands in the place of its own text.
+        """
+        everything, texts = np.arange(len(self.texts)), list(self.texts)
+        for item, text in (handed_in or {}).items():
+            texts[item] = text
         return content_kernel([self.block(name, everything, texts) for name in RANKERS["text and tags"]])
 
     @cached_property

@@ -106,9 +106,9 @@ class LowRank:
         F -= self.mean
         gram = F.T @ F
         gram.flat[:: len(gram) + 1] += np.float32(setting.reg)
-        W = np.c_[
-            linalg.solve(gram, F.T, assume_a="pos", overwrite_a=True).T, np.full(len(warm), 1 / len(warm), np.float32)
-        ]
+        # The last column is the intercept: the mean over the known items.
+        mean = np.full(len(warm), 1 / len(warm), np.float32)
+        W = np.c_[linalg.solve(gram, F.T, assume_a="pos", overwrite_a=True).T, mean]
         _, s, Qt = randomized_svd(X, min(TASTES, *X.shape), random_state=0)
         Q = Qt.T * (s / np.sqrt(s**2 + setting.penalty))
         scaled = W / (1 - np.einsum("nk,nk->n", Q, Q))[:, None]
