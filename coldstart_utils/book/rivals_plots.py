@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -105,13 +105,6 @@ def learning(curves: pd.DataFrame, *, title: str, level: Mapping[str, float] | N
     ax.set(title=title, xlabel="epoch (dot: the best; seconds: all epochs of one fold)", ylabel="NDCG@20 on new items")
     label_ends(ax, ends)
     return fig
-
-
-def standings(rows: pd.DataFrame, rivals: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return the means of all models, worlds across, the best on average at the top."""
-    table = rows.pivot_table(index="model", columns="world", values="mean", sort=False)
-    table = table if rivals is None else table.loc[list(rivals)]
-    return table.loc[table.mean(axis=1).sort_values(ascending=False).index]
 
 
 def verdict(rows: pd.DataFrame) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 import numpy as np
@@ -97,8 +97,3 @@ def curve(rival: Rival, split: Split, *, epochs: int | None = None, k: int = 20,
         rows.append({"epoch": number, "loss": epoch.loss, "ndcg": ndcg, "seconds": spent})
         begun = time.process_time()
     return pd.DataFrame(rows)
-
-
-def at_edges(setting: Setting, ranges: Mapping[str, tuple[float, float]], near: float = 1.25) -> list[str]:
-    """Return the knobs whose number lies within a factor `near` of an end of its range."""
-    return [name for name, (low, high) in ranges.items() if not low * near <= setting[name] <= high / near]
