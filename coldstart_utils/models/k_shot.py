@@ -15,6 +15,7 @@ from ..ground import ColdstartError
 from .als import als_implicit, fold_in
 from .content import unit_rows
 from .evidence import posterior
+from .least_squares import check_positive
 from .scores import mixture
 
 Array = np.ndarray
@@ -154,8 +155,9 @@ def recent_mean(known: Sides, mean: Array, times: Array, half_life: float) -> Ar
     """Return `mean` [n, rank] drawn towards the factors of those who came before, [n, rank].
 
     Each of `known.old` that came earlier, by `times` [n], counts as half for every `half_life` that lies between; the
-    mean itself counts as ten.
+    mean itself counts as ten. Raises ColdstartError for a half-life that is not above 0.
     """
+    check_positive(half_life, "half_life")
     times = np.asarray(times, float)
     ago = (times[:, None] - times[known.old]) / half_life
     share = np.where(ago > 0, 0.5 ** np.abs(ago), 0)
