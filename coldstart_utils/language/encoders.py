@@ -249,7 +249,7 @@ class _Quiet(TextEncoder):
 
     def _configuration(self) -> dict[str, Any]:
         file = Path(self.path) / "config.json"
-        return dict(json.loads(file.read_text())) if file.is_file() else super()._configuration()
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else super()._configuration()
 
     def _tell(self, cut: list[bool]) -> None:
         return
