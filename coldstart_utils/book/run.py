@@ -56,7 +56,7 @@ def find_root(start: Path) -> Path:
 
 
 def number_of(path: Path) -> int:
-    """Return the number of a chapter, the digits with which its file's name begins."""
+    """Return the number of a chapter, the digits with which its file's name begins; ColdstartError without any."""
     digits = re.match(r"\d+", path.name)
     if digits is None:
         raise ColdstartError(f"{path.name}: expected a name that begins with a number")

@@ -46,7 +46,7 @@ class Split:
 
     @property
     def warm_items(self) -> Array:
-        """Return the items with at least one training interaction."""
+        """Return the items with at least one training interaction [warm], ascending."""
         return np.flatnonzero(np.diff(self.train.tocsc().indptr))
 
     @property

@@ -114,7 +114,7 @@ def exact_asks(dataset: Dataset, most: int = 200) -> dict[str, tuple[list[str], 
 
 
 def halves(ids: Sequence[str]) -> Array:
-    """Return 0 or 1 for each id: a half that does not depend on order or seed, but on the id alone (SHA-256)."""
+    """Return 0 or 1 for each of the `ids` [n]: a half that depends on the id alone (SHA-256), not on order or seed."""
     return np.array([hashlib.sha256(name.encode()).digest()[-1] % 2 for name in ids])
 
 

@@ -65,12 +65,12 @@ class Storefront:
 
     @cached_property
     def warm(self) -> Array:
-        """The items that the rankers learn from."""
+        """The items that the rankers learn from [warm], ascending."""
         return self.split.warm_items
 
     @cached_property
     def new(self) -> Array:
-        """The new items, ascending."""
+        """The new items [new], ascending."""
         return np.sort(self.split.candidates)
 
     @cached_property
@@ -202,7 +202,7 @@ class Storefront:
         return rows.T @ weights - np.outer(rows.mean(axis=0).A1, weights.sum(axis=0))
 
     def capped(self, rows: sparse.csr_matrix, cap: float) -> sparse.csr_matrix:
-        """Return TF-IDF rows in which no word adds more than `cap` to the mean score."""
+        """Return the TF-IDF rows [n, words] so changed that no word adds more than `cap` to the mean score."""
         rows = rows.copy()
         adds = rows.data * self.push[rows.indices]
         rows.data = rows.data * np.where(adds > cap, cap / np.maximum(adds, 1e-12), 1.0)

@@ -105,7 +105,10 @@ def ridge_from_profile(split: Split, people: Array | None, reg: float = 1.0) -> 
 
 
 def average_user(split: Split, least: int) -> tuple[Array, Array]:
-    """Return what is believed of a new user beforehand: mean and spread of the known ones (`empirical_prior`)."""
+    """Return what is believed of a new user beforehand: means [users, rank] and one covariance [rank, rank].
+
+    They are those of the known users with at least so many choices (`empirical_prior`).
+    """
     known = k_shot.sides(split, least=least)
     return empirical_prior(known.own, known.old)
 

@@ -123,6 +123,7 @@ def by_group(
     `results` has rows of `served`. Columns: metric, kind, model (the group), n, mean, difference, diff_low, diff_high,
     better, worse (more recall is better, less error too), told. The interval is the wider of that over users (Welch)
     and that over folds (Student's t by Nadeau & Bengio); shown is what both show after Holm's correction over all rows.
+    Raises ColdstartError without a kind of group.
     """
     rows = []
     for metric in metrics:

@@ -32,7 +32,10 @@ def best_ranks(scores: Mapping[str, Array], relevant: sparse.csr_matrix) -> pd.D
 
 
 def value(ranks: Array, metric: str) -> Array:
-    """Return what each rank is worth: 'first' 1 at rank 1, 'first ten' 1 up to rank 10, 'mrr' 1/rank up to rank 10."""
+    """Return what each rank [n] is worth: 'first' 1 at rank 1, 'first ten' 1 up to rank 10, 'mrr' 1/rank up to rank 10.
+
+    Raises ColdstartError for another metric.
+    """
     ranks = np.asarray(ranks, float)
     if metric not in METRICS:
         raise ColdstartError(f"metric: expected one of {', '.join(METRICS)}, got {metric!r}")

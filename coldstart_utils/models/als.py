@@ -196,7 +196,11 @@ def explicit_objective(R: sparse.csr_matrix, U: Array, V: Array, reg: float) -> 
 
 
 def damped_biases(R: sparse.csr_matrix, damping: float) -> tuple[float, Array, Array]:
-    """Return the mean rating, user biases [users] and item biases [items], shrunk as if by `damping` ratings of 0."""
+    """Return the mean rating, user biases [users] and item biases [items], shrunk as if by `damping` ratings of 0.
+
+    Items come first, users explain what is left (Koren 2009). R [users, items]; every stored entry is a rating. Raises
+    ColdstartError for a negative damping, and without a rating.
+    """
     if not 0 <= damping < np.inf:
         raise ColdstartError(f"damping: expected a number of 0 or more, got {damping!r}")
     coo = stored(R).tocoo()

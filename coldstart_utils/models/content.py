@@ -61,6 +61,7 @@ def neighbour_scores(X: sparse.csr_matrix, K: Array, warm: Array, cold: Array, k
 
     K [items, items] is a similarity, X [users, items] the interactions. Warm items that tie for the last of the k
     places (shared genres) share them in equal parts: no order of ids may choose, and no item get more neighbours.
+    Raises ColdstartError for k below 1.
     """
     X, warm, cold = rows_of(X, "interactions"), places(warm, len(K), "warm"), places(cold, len(K), "cold")
     similarity = floats(K[np.ix_(warm, cold)], "neighbour_scores: K")
@@ -82,7 +83,8 @@ def bridge(K: Array, targets: Array, warm: Array, new: Array, reg: float) -> Arr
     targets are item parts of a collaborative model: factors, so that an item nobody has rated gets one (Gantner et al.
     2010), or the scores of a teacher to distil. An intercept, the mean over the warm items, is not penalised: with m
     the mean of the targets the result is m + K_new,warm (K_warm,warm + reg·I)⁻¹ (targets − m), both parts of the kernel
-    centred over the warm items (ridge by its kernel, Saunders et al. 1998). Raises ColdstartError unless reg > 0.
+    centred over the warm items (ridge by its kernel, Saunders et al. 1998). Raises ColdstartError unless reg > 0, and
+    without a warm item.
     """
     warm, new, targets = places(warm, len(K), "warm"), places(new, len(K), "new"), floats(targets, "targets")
     if not len(warm):
@@ -128,7 +130,8 @@ def left_out(K: Array, targets: Array, warm: Array, reg: float) -> Array:
     """Return by how much a `bridge` misses each warm item that it did not learn from [warm, t], all in one solve.
 
     The leave-one-out residual of ridge with an intercept is ((reg·A − 11ᵀ/n)·targets)_i / (reg·A_ii − 1/n), A =
-    (K + reg·I)⁻¹ for the centred kernel of the n warm items (PRESS, Allen 1974).
+    (K + reg·I)⁻¹ for the centred kernel of the n warm items (PRESS, Allen 1974). Raises ColdstartError unless reg > 0,
+    and for fewer than two warm items.
     """
     check_positive(reg)
     warm, targets = places(warm, len(K), "warm"), floats(targets, "targets")

@@ -101,7 +101,7 @@ class Explorer:
         return new, when
 
     def fit(self, split: Split) -> Callable[[Array, Array], Array]:
-        """Return the scorer that ranks new items in the order in which they were shown."""
+        """Return the scorer (users, items) → [users, items] that ranks new items in the order they were shown in."""
         new, when = self.replayed(split)
         order = np.zeros(split.train.shape)
         order[:, new] = -when

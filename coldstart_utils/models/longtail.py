@@ -36,7 +36,7 @@ def popularity_bands(counts: Array, *, head: float = 0.5, middle: float = 0.3) -
 
 @lru_cache(maxsize=64)
 def bands_of(split: Split) -> dict[str, Array]:
-    """Return the `popularity_bands` of the training interactions of a split."""
+    """Return the `popularity_bands` of the training interactions of a split, as item numbers by band [items of it]."""
     return popularity_bands(split.item_counts)
 
 

@@ -176,7 +176,9 @@ def array(tensor: Tensor) -> Array:
 
 
 def read(network: nn.Module, inputs: Tensor) -> Array:
-    """Return what a network makes of its inputs when it does not learn: nothing is dropped, no gradient is kept."""
+    """Return what a network makes of its `inputs` [n, width] when it does not learn [n, rank]: nothing is dropped, no
+    gradient is kept.
+    """
     import torch
 
     network.eval()

@@ -181,7 +181,7 @@ class Service:
         """Serve by the newest model on disk: a state is read beside the one that serves, and takes its place whole.
 
         What is stored meanwhile is read by `catch_up`, in the thread in which writes enter the state: nothing is lost
-        or counted twice.
+        or counted twice. Raises ColdstartError where no model is sound.
         """
 
         def read() -> State:

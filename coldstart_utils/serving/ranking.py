@@ -52,7 +52,10 @@ class Ranking:
         self.rows.add(factor)
 
     def top(self, x: Array, k: int, hidden: Sequence[int] = ()) -> tuple[Array, Array]:
-        """Return the places of the k best items that are not `hidden` and their scores, fewer if there are fewer."""
+        """Return the places [k] of the items with the largest products with x [rank], but the `hidden`, and these [k].
+
+        Fewer if there are fewer.
+        """
         # Taken once: a ranking of many items runs in a thread, while others may come.
         x, rows = np.asarray(x, np.float32), self.rows.all
         if not self.indexed:

@@ -121,7 +121,10 @@ def filled(store: Store, data: str, encode: Encode, tell: Tell) -> None:
 
 
 def newest(folder: Path, tell: Tell) -> Model:
-    """Return the newest sound model of a store; one that is damaged is told and passed over, for none one is learnt."""
+    """Return the newest sound model of a store; one that is damaged is told and passed over, for none one is learnt.
+
+    Raises ColdstartError if that one cannot be read back.
+    """
     damaged: list[str] = []
     model = load(folder, damaged)
     for sentence in damaged:
