@@ -2,7 +2,7 @@
 
 Every `…_at_k` function takes `hits` [users, K] (True where the item at that rank is relevant; a list shorter than k
 has no further hits), and where it needs it `n_relevant` [users], and returns one number per user [users]. Ties in
-scores are broken by item id, ascending. Lists of items [users, K] may end with −1 where nothing more was found.
+scores are broken by item id, ascending.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Array = np.ndarray
 def hit_matrix(ranked: Array, relevant: sparse.csr_matrix) -> Array:
     """Return hits [users, K]: whether item `ranked[u, r]` is stored (and not zero) in row u of `relevant`.
 
-    Raises ColdstartError for an item that `relevant` [users, items] has not.
+    −1 says that nothing more was found. Raises ColdstartError for an item that `relevant` [users, items] has not.
     """
     relevant = sparse.csr_matrix(relevant)
     ranked = _listed(ranked, relevant.shape[1])
@@ -66,8 +66,8 @@ def ndcg_at_k(hits: Array, n_relevant: Array, k: int) -> Array:
 def graded_ndcg_at_k(ranked: Array, grades: sparse.csr_matrix, k: int) -> Array:
     """Return DCG / ideal DCG of lists `ranked` [rows, K] with the grade as gain (Järvelin & Kekäläinen 2002).
 
-    `grades` [rows, items] stores grades above 0; what is not stored counts as 0. A row without grades gets 0. Raises
-    ColdstartError for an item that `grades` has not.
+    `grades` [rows, items] stores grades above 0; what is not stored counts as 0, and so does −1, where nothing more was
+    found. A row without grades gets 0. Raises ColdstartError for an item that `grades` has not.
     """
     grades = sparse.csr_matrix(grades)
     ranked = _listed(ranked, grades.shape[1])[:, :k]

@@ -112,7 +112,8 @@ def mmr(scores: Array, alike: Array, k: int, diversity: float) -> Array:
 
     Place by place enters the item with the largest (1 − diversity)·score − diversity·(similarity to the nearest item in
     the list). Only the 3k best of each user may enter; their `scores` [users, items] are scaled to 0 … 1, and −inf bars
-    an item. `alike` [items, items] are similarities. Raises ColdstartError for a diversity outside 0 … 1.
+    an item. `alike` [items, items] are similarities; one below 0 counts as 0. Raises ColdstartError for a diversity
+    outside 0 … 1.
     """
     if not 0 <= diversity <= 1:
         raise ColdstartError(f"mmr: expected a diversity of 0 to 1, got {diversity!r}")
