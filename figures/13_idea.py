@@ -27,7 +27,7 @@ def plane(ax):
     """Draw the belief before a click, the factors that the click allows, and the belief after."""
     after, half = BEFORE.after(V, Y), np.sqrt(BEFORE.noise)
     ax.axvspan(Y - half, Y + half, color=ORANGE, alpha=0.13, lw=0)
-    ax.text(1.0, -2.68, "factors that a\nyes to $v$ allows", color=ORANGE, fontsize=10, ha="center", va="center")
+    ax.text(1.0, -2.68, "score within\n$\\sigma$ of the yes", color=ORANGE, fontsize=10, ha="center", va="center")
     ellipse(ax, BEFORE, "before", BLUE, (-48, -4))
     ellipse(ax, after, "after", GREEN, (-2, 12))
     ax.add_patch(FancyArrowPatch((0, 0), V, arrowstyle="-|>", mutation_scale=14, color=ORANGE, lw=1.6, shrinkB=0))

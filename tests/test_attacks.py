@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from coldstart_utils.book import attacks_told
+from coldstart_utils.book import attacks_told, consequences
 from coldstart_utils.catalogue.movielens import package_table
 from coldstart_utils.catalogue.sources import load_dataset
 from coldstart_utils.catalogue.splits import cold_items
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.language import attacks
 from coldstart_utils.language.storefront import RANKERS, Storefront, cut
+from coldstart_utils.measure.phrases import signed
 from coldstart_utils.models import evidence, owners, shilling
 from coldstart_utils.models.content import bridge, doubt
 from coldstart_utils.whatif import attack
@@ -154,6 +155,14 @@ def test_html_is_a_text_whose_hidden_parts_nobody_sees():
     told = 'A <b>quiet</b> film <!-- star --><div style="display: none">space</div><span hidden>robot</span> &amp; more'
     assert attacks.owners_text(told) == told
     assert attacks.as_people_see_it(told) == "A quiet film & more"
+
+
+def test_the_panel_tells_what_a_detector_reads_of_both_texts(shop):
+    item = int(shop.new[0])
+    signs = attacks.suspicion(shop, item, [shop.texts[item], attacks.imitated(shop)])
+    fig = consequences.standing(shop, item, attacks.imitated(shop), "levelled", False)
+    assert len(fig.axes[0].patches) == 2 * len(fig.axes[0].get_yticklabels())
+    assert f"words {signed(signs[0, 0])} to {signed(signs[1, 0])}" in fig.get_supxlabel()
 
 
 def test_a_detector_stops_what_is_strange_and_one_honest_text_in_twenty():

@@ -72,7 +72,7 @@ def test_games_say_what_is_not_shown_and_what_users_pay():
     told = attacks_told.games(pd.DataFrame(rows, columns=[*columns, "all honest", "alone honest"]))
     assert (
         "none is shown to differ" in told
-        and "recall 0.260 against 0.270" in told
+        and "recall of users is no higher here: 0.260 against 0.270" in told
         and "levelled 5.0%, −.010 (−.010 to −.010)" in told
     )
     assert "0.300, −.040 (−.040 to −.040) (levelled)" in told

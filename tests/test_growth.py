@@ -91,6 +91,13 @@ def test_what_was_recorded_has_every_step_and_the_facts():
     assert recorded.facts()["bridge apart"] < 1e-6
 
 
+def test_a_bet_on_one_sweep_is_answered():
+    table = pd.DataFrame({"engine": [scaling.MANY], "step": ["sweep"], "times": [1], "cpu": [0.84]})
+    told = scaling_told.swept_told({0.1: (0.02, 50_000), 1: (0.3, 900_000)}, table)
+    assert "18 times the choices, 15 times the seconds. A sweep of Spark takes 0.84 at 1×." in told
+    assert "times the choices" not in scaling_told.swept_told({0.1: (0.02, 50_000)}, table)
+
+
 def test_what_lies_past_the_measured_sizes_is_known():
     rows = [(scaling.MANY, times, step, 5) for step in scaling.STEPS for times in (1, 10, 100)]
     rows = [row for row in rows if row[1:3] != (100, "sweep")]

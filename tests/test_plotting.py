@@ -237,12 +237,14 @@ def test_gains_in_panels_share_their_scale_and_grey_by_row():
     table = pd.DataFrame(
         {
             "model": ["base", "a", "b"] * 2, "baseline": "base", "difference": [0, 0.1, 0.2, 0, -0.4, 0.1],
-            "diff_low": [0, -0.1, 0.1, 0, -0.5, -0.1], "diff_high": [0, 0.3, 0.3, 0, -0.3, 0.3], "unit": "user", "n": 5,
+            "diff_low": [0, -0.1, 0.1, 0, -0.5, -0.1], "diff_high": [0, 0.3, 0.3, 0, -0.3, 0.3], "unit": "user",
             "better": [False, False, True, False, False, False], "worse": [False] * 4 + [True, False],
-            "kind": ["here"] * 3 + ["there"] * 3,
+            "kind": ["here"] * 3 + ["there"] * 3, "n": [5] * 3 + [3] * 3,
         }
     )  # fmt: skip
-    left, right = plotting.gains(table, title="t", metric="NDCG", panels="kind").axes
+    figure = plotting.gains(table, title="t", metric="NDCG", panels="kind")
+    left, right = figure.axes
+    assert "95 % interval, 3 to 5 users" in figure.get_supxlabel()
     assert [text.get_text() for text in left.get_yticklabels()] == ["b", "a"]
     assert left.get_xlim() == right.get_xlim() and [ax.get_title("left") for ax in (left, right)] == ["here", "there"]
     assert [text.get_color() for text in left.texts] == [palette.BLUE, palette.GREY]

@@ -436,13 +436,21 @@ def table():
     return pd.DataFrame(rows)
 
 
+@pytest.mark.parametrize("reached, answer", [(0.5, "**Yes, on this fold:**"), (0.3, "**No, on this fold:**")])
+def test_the_bet_on_a_live_fold_is_answered_by_the_best_network(reached, answer):
+    means = pd.Series({"solved": 0.4, "one": 0.1, "two": reached})
+    said = rivals_plots.live_told(means, pd.Series({"solved": 2.0, "one": 1.0, "two": 9.0}), "solved", ["one", "two"])
+    assert said.startswith(answer) and "*two*" in said and "at 4.5 times the seconds" in said
+
+
 def test_the_verdict_says_who_is_shown_where_and_who_is_not(table):
     rows = rivals_plots.against_baseline(table)
     assert rows.groupby("world")["better"].sum().tolist() == [1, 1]
     assert rows.set_index("model")["times"].loc["ahead"].tolist() == pytest.approx([0.1, 0.1])
     said = rivals_plots.verdict(rows)
-    assert said.startswith("On films, shown ahead of transfer: ahead +.") and "On papers, " in said
-    assert "Not shown either way: level" in said and "1 of 3 are shown behind" in said
+    assert said.startswith("- On films, shown ahead of transfer: ahead +.") and "\n- On papers, " in said
+    assert "Not shown either way: level. The highest mean of them all: *ahead* +." in said
+    assert "1 of 3 are shown behind" in said
     assert "no method is shown ahead" in rivals_plots.verdict(
         rivals_plots.against_baseline(table[table["model"] != "ahead"])
     )

@@ -1,5 +1,6 @@
 """What-if panels: pure functions, pictures, views through their traits, scenes, and pages without a kernel."""
 
+import itertools
 import json
 import re
 import threading
@@ -432,6 +433,17 @@ def shown_by(opened):
         found += [value.value for value in vars(view).get("_trait_values", {}).values() if hasattr(value, "value")]
         found += [part.value for part in vars(view).values() if type(part).__name__ == "HTML"]
     return "".join(map(str, found))
+
+
+def test_names_on_the_map_meet_no_other(opened):
+    world, drawn = opened.views["item"].world, []
+    for film in world.names[:6]:
+        figure = stills.picture(world, item.new_item(world, ItemState(film)))
+        figure.canvas.draw()
+        names = [text.get_window_extent() for text in figure.axes[0].texts]
+        drawn.append(len(names))
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(names, 2))
+    assert min(drawn) >= 1 and max(drawn) <= 4
 
 
 def test_film_names_are_escaped_and_drawn_letter_by_letter(ml100k):

@@ -17,8 +17,10 @@ def attacks(shares: pd.DataFrame, ways: tuple[str, ...], films: int) -> str:
     """Return the exposure of honest texts, of the strongest attack, and of an instruction, by way to rank."""
     shares = shares[list(ways)].dropna()
     best = {way: shares[way].idxmax() for way in ways}
+    easiest = (shares.max() - shares.loc["honest"]).idxmax()
     return (
-        "Share of lists with honest texts, and with the strongest attack: "
+        f"**Of the three, *{easiest}* is cheated most, by *{best[easiest]}*.** Share of lists with honest texts, and "
+        "with the strongest attack: "
         + "; ".join(f"{way} {shares[way]['honest']:.1%}, {shares[way].max():.0%} (*{best[way]}*)" for way in ways)
         + f" (means of {films} films, intervals resample films). The instruction: "
         + ", ".join(f"{shares[way]['an instruction']:.1%}" for way in ways)
@@ -152,6 +154,6 @@ def _price(table: pd.DataFrame) -> str:
     if levelled > cheated:
         return ""
     return (
-        "*Levelled* weakens attacks, but users are not better off here: recall "
+        "*Levelled* weakens attacks, but the mean recall of users is no higher here: "
         f"{levelled:.3f} against {cheated:.3f} where owners have cheated undefended. "
     )

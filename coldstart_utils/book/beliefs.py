@@ -52,7 +52,7 @@ def beliefs(mean: float, miss: float, share: float, answers: int, noise: float) 
     parts |= {"posterior": (both, noise / (worth + answers) ** 0.5)}
     curves = {name: np.exp(-(((x - m) / s) ** 2) / 2) / s for name, (m, s) in parts.items()}
     frame = pd.DataFrame(curves | {"x": x}).melt("x", var_name="by")
-    title = f"A guess worth {worth:.1f} ratings and {answers} answers: {both:.2f}"
+    title = f"A guess worth {worth:.3g} ratings and {answers} answers: {both:.2f}"
     return lines(frame, x="x", y="value", by="by", title=title, xlabel="share of yes", ylabel="density")
 
 

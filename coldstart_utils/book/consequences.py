@@ -13,6 +13,7 @@ from ..catalogue.decisions import open_bandit
 from ..language import attacks
 from ..language.storefront import Storefront
 from ..measure.logged import ESTIMATORS, LEANING, Verdict, judged, shares, uniform
+from ..measure.phrases import signed
 from ..palette import BLUE, COLOURS, FAINT, GREY, INK, ORANGE, STYLE, figure
 from .plotting import intervals, label_ends
 
@@ -145,8 +146,8 @@ def probes(tables: Mapping[str, pd.DataFrame]) -> Figure:
 def standing(shop: Storefront, film: int, text: str, defence: str, clean: bool) -> Figure:
     """Return what a text would bring a new film, beside its honest text: share of lists by four ways to rank.
 
-    `defence` is 'none' or a defence of `Storefront.way`, `clean` strips what people do not see. The title tells what
-    a detector would note. Raises ColdstartError for a text that no owner could hand in.
+    `defence` is 'none' or a defence of `Storefront.way`, `clean` strips what people do not see. Below stands what a
+    detector would note. Raises ColdstartError for a text that no owner could hand in.
     """
     typed = attacks.as_people_see_it(text) if clean else attacks.owners_text(text)
     ways = {"words": "words", "encoder": "encoder", "text and tags": "text and tags"}
@@ -159,13 +160,23 @@ def standing(shop: Storefront, film: int, text: str, defence: str, clean: bool) 
             ax.barh(y + shift, share, height=0.36, color=colour)
             ax.annotate(f"{share:.1%}", (share, y + shift), (4, 0), textcoords="offset points", va="center", fontsize=9)
     ax.set_yticks(range(len(ways)), ways)
-    ax.set(ylim=(len(ways) - 0.4, -0.6), xlim=(0, 1.12), xlabel="share of users in whose list the film stands")
+    signs = _signs(*attacks.suspicion(shop, film, [shop.texts[film], typed]))
+    ax.set(ylim=(len(ways) - 0.4, -0.6), xlim=(0, 1.12))
+    ax.set_xlabel("share of users in whose list the film stands")
+    fig.supxlabel(f"Signs that a detector reads, honest to typed text: {signs}", fontsize=9)
     ax.xaxis.set_major_formatter("{x:.0%}")
     ax.tick_params(axis="y", length=0)
-    copied, pushed, above = attacks.suspicion(shop, film, [typed])[0]
-    told = f"copied {copied:.2f}, pushed {1000 * pushed:+.1f}, above its tags {1000 * above:+.1f}"
-    ax.set_title(f"grey: honest text, orange: typed text\nsigns: {told}", fontsize=STYLE["axes.titlesize"] - 1)
+    ax.set_title("grey: honest text, orange: typed text", fontsize=STYLE["axes.titlesize"] - 1)
     return fig
+
+
+def _signs(honest: Array, typed: Array) -> str:
+    """Return what a detector notes of an honest and of a typed text, from two rows of `attacks.suspicion`."""
+    copied, pushing, above = (f"{signed(a)} to {signed(b)}" for a, b in zip(honest, typed))
+    return (
+        f"likeness to another film's words {copied},\n"
+        f"mean push of a word {pushing}, score by words less score by tags {above}"
+    )
 
 
 def from_first_rows(rows: int, pair: str) -> Figure:

@@ -22,7 +22,7 @@ def long_tail(counts: Array, *, unit: str = "ratings") -> Figure:
     fig, (left, right) = figure(1, 2, width=9, height=3.6)
     rank = np.arange(1, len(counts) + 1)
     left.fill_between(rank, counts, color=SKY, lw=0)
-    left.set(title="Few items take most of it", xlabel="items, most popular first", ylabel=f"{unit} an item")
+    left.set(title="Items by popularity", xlabel="items, most popular first", ylabel=f"{unit} per item")
     left.set_xlim(0, len(counts))
     left.set_ylim(bottom=0)
     share = np.concatenate([[0], np.cumsum(counts) / counts.sum()])

@@ -73,6 +73,35 @@ def bill(table: pd.DataFrame, *, title: str, order: str = "tail") -> Figure:
     return fig
 
 
+def bill_told(table: pd.DataFrame, *, price: str, quota: str) -> str:
+    """Return in sentences what a `fronts.by_band` table of head, middle and tail says of the two ways to buy places.
+
+    Which method gives the tail most, who is shown to pay for the `quota`, and which method gives the middle most. The
+    number before a name, as in '1 · quota', is left out.
+    """
+    head, middle, tail = (table[table["band"] == band] for band in ("head", "middle", "tail"))
+    others = tail.drop([tail["baseline"].iloc[0], price, quota])["difference"]
+    pay = [f"the {part['band'].iloc[0]}" for part in (head, middle) if part["worse"][quota]]
+    for_middle = middle["difference"].idxmax()
+    return (
+        f"**Best for the tail: {_plain(tail['difference'].idxmax())}.** A quota changes its recall by "
+        f"{tail['told'][quota]}, one price by {tail['told'][price]}, any other method by at most "
+        f"{signed(others.max())}. **Shown to pay for the quota: {' and '.join(pay) or 'neither'}.** It changes recall "
+        f"of the head by {_of_what_it_had(head, quota)}, of the middle by {_of_what_it_had(middle, quota)}. **Best for "
+        f"the middle: {_plain(for_middle)}**, {middle['told'][for_middle]}."
+    )
+
+
+def _of_what_it_had(part: pd.DataFrame, model: str) -> str:
+    row = part.loc[model]
+    before = row["mean"] - row["difference"]
+    return f"{row['told']}, {abs(row['difference']) / before:.0%} of what it had" if before else row["told"]
+
+
+def _plain(name: str) -> str:
+    return name.split(" · ")[-1]
+
+
 def _difference(ax: Any, y: int, row: Any) -> None:
     colour = BLUE if row.better else ORANGE if row.worse else GREY
     if np.isfinite(row.diff_low):

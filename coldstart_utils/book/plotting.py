@@ -72,7 +72,8 @@ def gains(
         rows = pd.concat([rows[rows[panels] == part] for part in dict.fromkeys(table[panels])])
     drawn = rows.assign(mean=rows["difference"], low=rows["diff_low"], high=rows["diff_high"])
     drawn["unclear"] = ~rows["better"] & ~rows["worse"]
-    against, unit, n = table["baseline"].iloc[0], table["unit"].iloc[0], table["n"].max()
+    against, unit, least, most = table["baseline"].iloc[0], table["unit"].iloc[0], rows["n"].min(), rows["n"].max()
+    n = f"{least}" if least == most else f"{least} to {most}"
     xlabel = f"difference in {metric} to “{against}” (95 % interval, {n} {unit}s)"
     xlabel += "\ngrey: not shown to differ after Holm's correction over all rows"
     fig = intervals(drawn, title=title, xlabel="" if panels else xlabel, highlight=highlight, panels=panels, signs=True)

@@ -143,8 +143,8 @@ def opening_told(title: str, film: int, plain: Opening, kept: Mapping[str, Seque
         f"new film had more. **The bet:** {alone}, and all {len(more)} new films together have {plain.shown.sum()} of "
         f"the places; *{RULES[most]}* finds most takers. With {places} places kept, so many takers of this film were "
         f"shown it: {rules}. *{RULES['greedy']}* finds {abs(more.sum()):.0f} takers "
-        f"{'more' if more.sum() >= 0 else 'fewer'} than *{RULES['fixed']}*, and {more.max():.0f} more of one film; a "
-        f"film on average {phrases.told(mean, low, high, 2)}, "
+        f"{'more' if more.sum() >= 0 else 'fewer'} than *{RULES['fixed']}* over all new films, {more.max():.0f} "
+        f"more for one of them. The difference is {phrases.told(mean, low, high, 2)} a film, "
         f"{'shown' if p < 0.05 and low > 0 else 'not shown'} over films."
     )
 
@@ -203,14 +203,13 @@ def knee(times: pd.DataFrame, late: float) -> Knee:
 
 
 def _longer(lists: pd.DataFrame, clicks: pd.DataFrame) -> str:
-    """Return in sentences whether a click or a list takes longer, and how both change with the rate."""
+    """Return in sentences how long a click and a list take, and how both change with the rate."""
     list_first, click_first = lists.iloc[0], clicks.iloc[0]
     ratio = float((clicks["p50"] / lists["p50"]).median())
-    longer = "neither takes clearly longer" if 0.8 < ratio < 1.25 else f"the {'click' if ratio > 1 else 'list'} does"
     text = (
         f"**Which takes longer?** At {lists.index[0]} requests a second a click takes {click_first['p50']:.1f} ms in "
-        f"the median ({click_first['p99']:.1f} at p99), a list {list_first['p50']:.1f} ({list_first['p99']:.1f}); over "
-        f"all rates, {longer}."
+        f"the median ({click_first['p99']:.1f} at p99), a list {list_first['p50']:.1f} ({list_first['p99']:.1f}). Over "
+        f"all rates a click takes {ratio:.2g} times as long as a list."
     )
     if lists["p50"].min() < 0.9 * list_first["p50"]:
         text += " Medians fall at first as the load rises: a likely cause, not tested, is that idle cores wake slowly."

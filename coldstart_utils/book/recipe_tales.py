@@ -63,9 +63,9 @@ def told_tail(rows: pd.DataFrame, recipe: str, world: str = "ml-100k") -> str:
     own, other = means.loc[recipe], means.loc[best]
     answer = "behind" if own["tail_recall"] < other["tail_recall"] else "not behind"
     return (
-        f"In {world} its recall of the less popular half of the new items is {own['tail_recall']:.3f}, {answer} {best} "
-        f"with {other['tail_recall']:.3f}: it chooses its setting by NDCG ({own['ndcg']:.3f} against "
-        f"{other['ndcg']:.3f}), in which a place for an item that few want seldom pays."
+        f"In {world} its recall of the less popular half of the new items is {own['tail_recall']:.3f}, {answer} the "
+        f"{other['tail_recall']:.3f} of *{best}*. It chooses its setting by NDCG ({own['ndcg']:.3f} against "
+        f"{other['ndcg']:.3f}), and there a place for an item that few want seldom pays."
     )
 
 
@@ -74,7 +74,7 @@ def told_tail_parts(parts: pd.DataFrame, world: str = "ml-100k") -> str:
     moved = parts[parts["world"] == world].groupby("model")[["ndcg", "tail_recall"]].mean()
     ways = ("nothing for fame", "choices alone", "text vector alone")
     found = "; ".join(f"{way} {moved.loc[way, 'tail_recall']:.3f} ({moved.loc[way, 'ndcg']:.3f})" for way in ways)
-    return f"With one part changed, recall of that half (and NDCG): {found}."
+    return f"The same recall (and NDCG) of the recipe with one part changed: {found}."
 
 
 def told_known(rows: pd.DataFrame, recipe: str, world: str = "citeulike-a-1906") -> str:

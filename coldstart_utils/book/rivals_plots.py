@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -49,7 +49,7 @@ def cost_and_quality(rows: pd.DataFrame, *, title: str, metric: str = "NDCG@20")
     for ax, world in zip(axes[:, 0], worlds):
         part = rows[rows["world"] == world].sort_values("mean", ascending=False)
         for row in part.itertuples():
-            colour = ORANGE if row.model in OWN else BLUE
+            colour = BLUE if row.model in OWN else ORANGE
             ax.plot([row.seconds] * 2, [max(row.low, 0), row.high], color=colour, lw=1.2, alpha=0.35)
             ax.plot(row.seconds, row.mean, "o", color=colour, ms=5)
         ax.set_xscale("log")
@@ -58,7 +58,9 @@ def cost_and_quality(rows: pd.DataFrame, *, title: str, metric: str = "NDCG@20")
         ax.set_xlim(rows["seconds"].min() / 1.5, rows["seconds"].max() * 3)
         ax.set_title(world, fontsize=10)
         ax.set_ylabel(f"{metric} on new items")
-    axes[-1, 0].set_xlabel("processor seconds a fold, tuning included (bar: 95 % over folds; orange: our own)")
+    axes[-1, 0].set_xlabel(
+        "processor seconds a fold, tuning included (bar: 95 % over folds; blue: the recipe and its parts)"
+    )
     fig.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
     fig.canvas.draw()
     for ax, world in zip(axes[:, 0], worlds):
@@ -74,7 +76,7 @@ def _named(ax: Any, part: pd.DataFrame) -> None:
         for shift, ha in SHIFTS:
             label = ax.annotate(
                 NAMES.get(row.model, row.model), (row.seconds, row.mean), shift, textcoords="offset points", ha=ha,
-                va="center", fontsize=8.5, color=ORANGE if row.model in OWN else INK, zorder=4,
+                va="center", fontsize=8.5, color=BLUE if row.model in OWN else INK, zorder=4,
                 path_effects=[withStroke(linewidth=3, foreground="white")],
             )  # fmt: skip
             box = label.get_window_extent()
@@ -107,26 +109,40 @@ def learning(curves: pd.DataFrame, *, title: str, level: Mapping[str, float] | N
     return fig
 
 
+def live_told(means: pd.Series, seconds: pd.Series, solved: str, networks: Sequence[str]) -> str:
+    """Return whether the best of the `networks` reaches more than the `solved` bridge on one fold, and at what time.
+
+    `means` and `seconds` are NDCG and processor seconds by model.
+    """
+    best = means[list(networks)].idxmax()
+    return (
+        f"**{'Yes' if means[best] > means[solved] else 'No'}, on this fold:** the best network, *{best}*, reaches "
+        f"{means[best]:.3f} against {means[solved]:.3f} of *{solved}*, at {seconds[best] / seconds[solved]:.2g} times "
+        "the seconds."
+    )
+
+
 def verdict(rows: pd.DataFrame) -> str:
-    """Return in sentences who is shown to be ahead of the baseline or behind it, world by world, and what is not shown.
+    """Return a list, an entry a world, of who is shown to be ahead of the baseline or behind it, and what is not shown.
 
     `rows` as `against_baseline` gives them; 'shown' is at 5 % after Holm's correction over all worlds and models.
     """
-    parts = []
+    lines = []
     for world, part in rows.groupby("world", sort=False):
         part = part[part["model"] != part["baseline"]]
         base = part["baseline"].iloc[0]
         ahead, behind = part[part["better"]], part[part["worse"]]
         between = part[~part["better"] & ~part["worse"]].sort_values("difference", ascending=False)
         best = part.loc[part["difference"].idxmax()]
-        text = f"On {world}, "
+        text = f"- On {world}, "
         text += f"shown ahead of {base}: {_list(ahead)}" if len(ahead) else f"no method is shown ahead of {base}"
         text += f". {len(behind)} of {len(part)} are shown behind it"
-        text += f". Not shown either way: {_list(between)}" if len(between) else ""
-        parts.append(
-            f"{text}. The best of them, {best['model']}, takes {best['times']:.2g} times the seconds of {base}."
+        text += f". Not shown either way: {'; '.join(between['model'])}" if len(between) else ""
+        lines.append(
+            f"{text}. The highest mean of them all: *{best['model']}* {best['told']}, at {best['times']:.2g} times the "
+            f"seconds of {base}."
         )
-    return " ".join(parts)
+    return "\n".join(lines)
 
 
 def left_out(rows: pd.DataFrame) -> str:

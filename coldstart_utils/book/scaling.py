@@ -110,12 +110,12 @@ def crossing_told(one: Unit, many: Unit, clusters: Sequence[int]) -> str:
     """Return in a sentence what the start costs and where the lines cross."""
     found = {cores: crossover(one, many, own=1, cores=cores) for cores in clusters}
     never = [f"{cores}" for cores, at in found.items() if np.isinf(at)]
-    parts = [f"{cores} cores from {float(f'{at:.2g}'):,g} times MovieLens-1M on" for cores, at in found.items()
+    parts = [f"with {cores} cores from {float(f'{at:.2g}'):,g} times MovieLens-1M on" for cores, at in found.items()
              if np.isfinite(at)]  # fmt: skip
     again = f", and {many.planning:.1f} a sweep" if many.planning >= 0.05 else ""
     text = f"Whatever the size, Spark spends {many.start:.0f} processor seconds on its start and on planning{again}; "
-    text += "no further core makes them shorter here. It overtakes one process on one core with "
-    text += ", ".join(parts) if parts else "no number of cores tried"
+    text += "no further core makes them shorter here. It overtakes one process on one core "
+    text += ", ".join(parts) if parts else "with no number of cores tried"
     return text + (f"; with {' or '.join(never)} cores it never does." if never else ".")
 
 

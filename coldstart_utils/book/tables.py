@@ -153,7 +153,7 @@ def told_beside(table: pd.DataFrame, metric: str) -> str:
         ]
         best = ours.idxmax()
         parts.append(f"In {mode} mode, {'; '.join(above)}; best of ours: {best} ({ours[best]:.3f}).")
-    return f"By {METRICS[metric]}. {' '.join(parts)}"
+    return f"By printed {METRICS[metric]}, whatever the intervals. {' '.join(parts)}"
 
 
 def counts(rows: pd.DataFrame, few: pd.DataFrame, n: int) -> pd.DataFrame:

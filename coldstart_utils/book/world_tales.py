@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from ..measure import claims, study
-from ..measure.phrases import marked, signed, told
+from ..measure.phrases import capital, marked, signed, told
 
 PREDICTED = {
     "bridge": "lead of the bridge over neighbours",
@@ -55,8 +55,8 @@ def told_answers(answers: pd.DataFrame, here: Collection[str]) -> str:
     )
     if everywhere == ["tail"]:
         lines.append(
-            "\nThe only one that holds everywhere nearly must: places given to rare items raise the recall of rare "
-            "items. Chapter 06 measures what the other items lose."
+            "\nThe only one that holds everywhere is almost true by construction: places given to rare items raise the "
+            "recall of rare items. Chapter 06 measures what the other items lose."
         )
     measured = [world for world in dict.fromkeys(answers["world"]) if world in here]
     lines.append(f"\nMeasured here: {', '.join(measured)}; the others are recorded.")
@@ -91,8 +91,9 @@ def told_shop(rows: pd.DataFrame) -> str:
     added, variant = compared(rows, "ndcg", "text"), variants_compared(rows)
     mean, answer, days = added["mean"], added["answer"], _wide(rows, "days")["median"]
     of_variant = "; ".join(
-        f"{name} {row['mean']:.3f} against {row['mean'] - row.difference:.3f}, {marked(variant)[model]}"
-        for (model, row), name in zip(variant.iterrows(), ("the bridge", "neighbours"))
+        f"for {name}: {row['answer'].lower()}, Recall@20 {row['mean']:.3f} against "
+        f"{row['mean'] - row.difference:.3f}, {row['told']}"
+        for (_, row), name in zip(variant.iterrows(), ("the bridge", "neighbours"))
     )
     late = _wide(rows, "latest")
     row, floor = late.loc["text"], late["mean"]["everybody's list"]
@@ -103,12 +104,12 @@ def told_shop(rows: pd.DataFrame) -> str:
         f"{added['told']['text and words']}.\n"
         f"- **Do baskets teach more than customers?** {answer['text, from baskets']}: "
         f"{mean['text, from baskets']:.3f}, {added['told']['text, from baskets']}.\n"
-        f"- **Is a product with a known variant easier?** Recall@20: {of_variant}.\n"
+        f"- **Is a product with a known variant easier?** {capital(of_variant)}.\n"
         f"- **In time** (products first sold in the last fifth of the record) there are few to choose from: "
         f"everybody's list, which knows nothing of them, has NDCG@20 {floor:.3f}, the bridge "
         f"{row['mean']:.3f}, against neighbours {against} (customers resampled).\n"
-        f"- **For the first days only content helps:** the fifth customer comes {days['5 customers']:.0f} days after "
-        f"the first sale (median), the twentieth {days['20 customers']:.0f} days."
+        f"- **In the first days there is little but content:** the fifth customer comes {days['5 customers']:.0f} days "
+        f"after the first sale (median), the twentieth {days['20 customers']:.0f} days."
     )
 
 
@@ -261,13 +262,13 @@ def told_hindsight_best(table: pd.DataFrame) -> str:
     if table.empty:
         return "Nothing is recorded yet: `python -m coldstart_utils.data.rivals` measures it."
     ahead, reverse, behind = (
-        ", ".join(table.index[rows])
+        "; ".join(table.index[rows])
         for rows in (table["answer"] == "Yes", table["answer"] == "No, the reverse", table["difference"] < 0)
     )
     return (
-        f"**Shown ahead of hindsight's best in {(table['answer'] == 'Yes').sum()} of {len(table)} worlds** "
-        f"({ahead or 'none'}), shown behind in {reverse or 'none'}; elsewhere no difference is shown (Holm over the "
-        f"worlds). Its mean is lower in {behind or 'none'}."
+        f"**Shown ahead of hindsight's best in {(table['answer'] == 'Yes').sum()} of {len(table)} comparisons** "
+        f"({ahead or 'none'}), shown behind in {reverse or 'none'}; elsewhere no difference is shown (Holm over all of "
+        f"them). Its mean is lower in {behind or 'none'}."
     )
 
 

@@ -34,7 +34,7 @@ def mend_ml100k(dataset: Dataset, mend_graph: bool) -> Dataset:
     not_a_year = ~items["year"].str.fullmatch(r"\d{4}") & ~unknown
     items.loc[not_a_year, "year"] = ""
     twice = items.duplicated(["title", "year"]).sum()
-    notes = dataset.notes + (f"Item 267 has no title; {not_a_year.sum()} film has a year that is none.",)
+    notes = dataset.notes + (f"Item 267 has no title; {not_a_year.sum()} film has no valid year.",)
     notes += (f"{twice} films have the title and year of another one and are kept apart, with the ratings of each.",)
     links = dataset.links
     if mend_graph and len(links):

@@ -30,11 +30,11 @@ Array = np.ndarray
 def distillation_loss(
     student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, temperature: float, alpha: float
 ) -> Tensor:
-    """Return (1 − α)·CE(labels, q₁) + α·T²·KL(p_T ‖ q_T), the mean over rows (Hinton, Vinyals & Dean 2015).
+    """Return (1 − η)·CE(labels, q₁) + η·θ²·KL(p_θ ‖ q_θ), the mean over rows (Hinton, Vinyals & Dean 2015).
 
-    p_T and q_T [n, classes] are the softmax of teacher's and student's logits over T, `labels` [n] are classes. T²
-    makes up for gradients of the KL that fall as 1/T². Raises ColdstartError for T not above 0, α outside [0, 1], or
-    shapes that do not fit.
+    η is `alpha`, θ the `temperature`; p_θ and q_θ [n, classes] are the softmax of teacher's and student's logits over
+    θ, `labels` [n] are classes. θ² makes up for gradients of the KL that fall as 1/θ². Raises ColdstartError for θ not
+    above 0, η outside [0, 1], or shapes that do not fit.
     """
     from torch.nn import functional
 

@@ -69,7 +69,7 @@ def compare(
     table["low"], table["high"] = np.percentile(drawn, [2.5, 97.5], axis=0)
     table["difference"] = mean - mean[baseline]
     table["diff_low"], table["diff_high"] = np.percentile(gains, [2.5, 97.5], axis=0)
-    table["p"], table["n"], table["unit"] = np.clip(2 * tail, 1 / len(draws), 1), len(values), "question"
+    table["p"], table["n"], table["unit"] = np.clip(2 * tail, 1 / len(draws), 1), len(sums), "item"
     table = answered(table)
     table["told"] = [told(row.difference, row.diff_low, row.diff_high) for row in table.itertuples()]
     return table

@@ -81,8 +81,8 @@ def bridge(K: Array, targets: Array, warm: Array, new: Array, reg: float) -> Arr
     """Return what `targets` [warm, t] of the warm items say about `new` items [new, t], by ridge on their content.
 
     targets are item parts of a collaborative model: factors, so that an item nobody has rated gets one (Gantner et al.
-    2010), or the scores of a teacher to distil. An intercept, the mean over the warm items, is not penalised: with m
-    the mean of the targets the result is m + K_new,warm (K_warm,warm + reg·I)⁻¹ (targets − m), both parts of the kernel
+    2010), or the scores of a teacher to distil. An intercept, the mean over the warm items, is not penalised: with ȳ
+    the mean of the targets the result is ȳ + K_new,warm (K_warm,warm + reg·I)⁻¹ (targets − ȳ), both parts of the kernel
     centred over the warm items (ridge by its kernel, Saunders et al. 1998). Raises ColdstartError unless reg > 0, and
     without a warm item.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import ipaddress
 import os
@@ -53,6 +54,9 @@ def serve(
         app = prepared(folder, data, token, retrain_after, tell)
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         tell(f"{address}/ answers, {address}/docs shows how to ask; Ctrl-C ends it.")
+        # All that was made so far stays: walking through it again, 100 ms at a time, would hold up whoever asks.
+        gc.collect()
+        gc.freeze()
         # Addresses hold users and questions: no log of them.
         uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", timeout_graceful_shutdown=10)
 

@@ -41,12 +41,14 @@ class ItemAuc:
 class NewItem:
     """What is predicted for an item nobody has rated, and after `k` of its `of` real choices (0 if it has none).
 
+    `film` is the one that plays new, '' for an item that was typed.
     `neighbours` in text space: film, similarity. `audience`: kind, group, and the group's share in the choices, as
     predicted, true (NaN for a typed item) and of all items. `shown`, the ten users who would see it first: their
     groups, score, and whether they chose it, if that is known. `path` of the factor on the map after 0 … k choices:
     k, x, y, and width, height and angle (degrees) of the ellipse of one standard deviation.
     """
 
+    film: str
     neighbours: pd.DataFrame
     audience: pd.DataFrame
     shown: pd.DataFrame
@@ -72,6 +74,7 @@ def new_item(world: World, state: ItemState) -> NewItem:
     scores = belief.other @ means[-1]
     left = np.setdiff1d(np.arange(len(chose)), told)
     return NewItem(
+        film=state.film,
         neighbours=_neighbours(world, vectors[0], film),
         audience=_audience(world, scores, chose),
         shown=_shown(world, scores, chose if film is not None else None, left),

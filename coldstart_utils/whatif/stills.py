@@ -117,8 +117,9 @@ def _item(world: World, result: NewItem, language: str, reveal: bool) -> Figure:
     fig, (left, right) = figure(1, 2, width=9.6, height=5.2, width_ratios=(1.45, 1))
     _map(left, world, result, language)
     _bars(right, result, language, reveal)
-    title = "revealed" if result.of else "typed"
-    left.set_title(say(title, language, k=result.k, of=result.of))
+    title = "plays new" if result.of else "typed"
+    named = say(title, language, film=_drawable(result.film, 24), k=result.k, of=result.of)
+    left.set_title(named, fontsize=9.5, parse_math=False)
     if not np.isnan(result.auc.both):
         right.set_title(say("auc still", language, text=result.auc.text, now=result.auc.both), fontsize=9.5)
     return fig
@@ -128,9 +129,10 @@ def _map(ax: Axes, world: World, result: NewItem, language: str) -> None:
     ax.plot(*world.points[world.points.any(axis=1)].T, "o", ms=2.5, mew=0, color="#C4C4C4")
     near = world.points[[world.row[film] for film in result.neighbours["film"]]].reshape(-1, 2)
     ax.plot(*near.T, "o", ms=6, color=SKY, mec="white", mew=0.8, label=say("near", language))
-    for film, (x, y) in zip(result.neighbours["film"][:4], near):
-        _text(ax, x, y, _drawable(film, 30), fontsize=7.5, ha="left" if x < ax.get_xlim()[1] * 0.6 else "right")
     at = result.path.iloc[-1]
+    for place in _with_room(ax, near, result.path[["x", "y"]].to_numpy()[[0, -1]]):
+        (x, y), film = near[place], result.neighbours["film"][place]
+        _text(ax, x, y, _drawable(film, 30), fontsize=7.5, ha="left" if x < ax.get_xlim()[1] * 0.6 else "right")
     ax.add_patch(Ellipse((at.x, at.y), at.width, at.height, angle=at.angle, fc=BLUE, alpha=0.16, lw=0))
     ax.plot(result.path["x"], result.path["y"], "-", color=BLUE, lw=1.2)
     ax.plot(
@@ -143,6 +145,18 @@ def _map(ax: Axes, world: World, result: NewItem, language: str) -> None:
     ax.set_xlabel(f"← {x[0]}      {x[1]} →")
     ax.set_ylabel(f"← {y[0]}      {y[1]} →")
     ax.legend(loc="upper right", fontsize=8)
+
+
+def _with_room(ax: Axes, points: Array, taken: Array) -> list[int]:
+    """Return which of the `points` [n, 2], four at most, can carry a name that meets no other and no point `taken`."""
+    room = np.array([0.6 * np.ptp(ax.get_xlim()), 0.045 * np.ptp(ax.get_ylim())])
+    found: list[int] = []
+    near = list(taken)
+    for place, point in enumerate(points):
+        if len(found) < 4 and not any((np.abs(point - other) < room).all() for other in near):
+            found.append(place)
+            near.append(point)
+    return found
 
 
 def _text(ax: Axes, x: float, y: float, said: str, **style: Any) -> None:
@@ -185,6 +199,7 @@ def _user(result: NewUser, language: str) -> Figure:
     left.axvline(0, color=INK, lw=0.8)
     left.set(ylim=(len(rows) - 0.4, -0.6), xlim=(None, 1.75 * max(ends[True].max(), 1e-9)), xticks=[])
     left.set_title(say("list", language))
+    left.set_xlabel(say("score x", language))
     left.legend(**BELOW)
     _recall(right, result, language)
     return fig

@@ -46,12 +46,14 @@ def warm_up():
     import torch
     import transformers
     from IPython.core.interactiveshell import InteractiveShell  # noqa: F401
+    from threadpoolctl import threadpool_limits
 
     from coldstart_utils.book import beliefs, data_plots, exposure, plotting  # noqa: F401
     from coldstart_utils.language import context, encoders, finetuning, sequences, towers  # noqa: F401
     from coldstart_utils.whatif import panels  # noqa: F401
 
     torch.set_num_threads(1)
+    threadpool_limits(1)  # two chapters at a time on two cores: threads of both would wait for each other
     transformers.BertModel, transformers.BertForSequenceClassification, transformers.AutoTokenizer  # noqa: B018
 
 
