@@ -9,7 +9,7 @@ import pytest
 from conftest import batch, encode
 
 from coldstart_utils.ground import ColdstartError
-from coldstart_utils.serving import load, replay, start
+from coldstart_utils.serving import replay, start
 from coldstart_utils.serving.ranking import Ranking, Rows
 from coldstart_utils.serving.state import State
 from coldstart_utils.serving.store import Item, Store
@@ -98,14 +98,6 @@ def test_a_policy_of_an_opening_is_one_that_is_known(folder):
     assert all((own.sum(axis=1) == 1).all() for own in shown.values())
     with pytest.raises(ColdstartError, match="'thomson'"):
         replay.opening(model, model.V[:2], visitors, policy="thomson", places=1)
-
-
-def test_a_load_on_nothing_ends():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
-        with pytest.raises(ColdstartError, match="the connection broke"):
-            load.offered(address, [("GET", "/readyz", None)] * 3, 1_000.0)
 
 
 @pytest.mark.parametrize("host, family", [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
