@@ -46,7 +46,7 @@ def rank_of(scores: Array, items: Array) -> Array:
 def standardised(scores: Array) -> Array:
     """Return the scores [rows, items] with mean 0 and standard deviation 1 in each row, zeros where all are equal."""
     # The mean of equal scores may miss them by rounding, and a deviation of that size would make ones of it.
-    varied = np.ptp(scores, axis=1, keepdims=True) > 0
+    varied = (scores != scores[:, :1]).any(axis=1, keepdims=True)
     deviation = np.where(varied, scores.std(axis=1, keepdims=True), np.inf)
     return (scores - scores.mean(axis=1, keepdims=True)) / np.maximum(deviation, 1e-12)
 

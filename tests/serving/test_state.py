@@ -14,6 +14,7 @@ from coldstart_utils.serving.ranking import Ranking, Rows
 from coldstart_utils.serving.state import State
 from coldstart_utils.serving.store import Item, Store
 from coldstart_utils.serving.versions import load as newest
+from coldstart_utils.serving.words import Shelf
 
 
 class Growing(Rows):
@@ -110,3 +111,10 @@ def test_a_port_in_use_is_found_on_either_loopback(host, family):
     with listening:
         assert start.taken(host, port)
     assert not start.taken(host, port)
+
+
+def test_items_of_stop_words_are_searched_by_meaning_until_one_has_a_word():
+    shelf = Shelf([Item(name, "It", "", {}, np.eye(3)[n]) for n, name in enumerate("ab")], 3)
+    assert shelf.scores("the film", np.array([0.0, 1, 0]), None).argmax() == 1
+    shelf.add(Item("c", "a film", "", {}, np.eye(3)[2]))
+    assert shelf.scores("the film", np.ones(3), None).argmax() == 2
