@@ -1,6 +1,7 @@
 """Parameters, places and model inputs that cannot be used are told in one sentence, before anything is done."""
 
 import logging
+import re
 import sqlite3
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import sparse
 from typer.testing import CliRunner
 
 from coldstart_utils.book import cli, plotting, run
@@ -23,7 +25,9 @@ from coldstart_utils.language.encoders import TextEncoder, checked, model_path
 from coldstart_utils.language.finetuning import fit
 from coldstart_utils.language.towers import bridge_loss
 from coldstart_utils.measure import ranking, study
-from coldstart_utils.models import likeness
+from coldstart_utils.models import als, content, likeness, longtail, summed
+from coldstart_utils.models.evidence import posterior
+from coldstart_utils.models.scores import rank_of
 from coldstart_utils.models.transfer import LateFusion, Transfer
 from coldstart_utils.palette import png
 
@@ -238,3 +242,32 @@ def test_places_are_row_numbers_or_a_mask_of_all(index):
     assert places([True, False, True, False, False], 5).tolist() == [0, 2] and places([], 5).tolist() == []
     with pytest.raises(ColdstartError, match="items: expected row numbers of 0 to 4, or a mask of 5"):
         places(index, 5)
+
+
+HALF = sparse.csr_matrix(np.array([[1.0, 0, 1], [0, 1, 0], [1, 1, 0]]))
+FALSE = {
+    "sweeps": (lambda: als.als_implicit(HALF, rank=1, reg=1.0, sweeps=-1), "sweeps: expected 0 or more"),
+    "rows": (lambda: content.content_kernel([np.ones((3, 2)), np.ones((1, 2))]), "one row an item, got [3, 1]"),
+    "columns": (
+        lambda: content.neighbour_scores(HALF[:, :2], np.eye(3), np.array([0, 1]), np.array([2]), 1),
+        "expected interactions with 3 items, got 2 columns",
+    ),
+    "negative covariance": (
+        lambda: posterior(HALF, np.ones((3, 2)), np.zeros((3, 2)), -np.eye(2), noise=1.0),
+        "positive definite covariance",
+    ),
+    "uneven covariance": (
+        lambda: posterior(HALF, np.ones((3, 2)), np.zeros((3, 2)), np.array([[1, 0.5], [0, 1]]), noise=1.0),
+        "symmetric covariance",
+    ),
+    "rank of NaN": (lambda: rank_of(np.array([[np.nan, 1.0]]), np.array([0])), "found NaN"),
+    "propensity": (lambda: longtail.inverse_propensity(np.array([-3.0, 2]), 0.5), "numbers of 0 or more"),
+    "number": (lambda: longtail.effective_number(np.array([-3.0, 2]), 0.5), "numbers of 0 or more"),
+    "features": (lambda: summed.ridge_from(np.eye(4), 3, 1.0), "expected 1 to 2 features of 4 moments, got 3"),
+}
+
+
+@pytest.mark.parametrize("ask, told", FALSE.values(), ids=FALSE)
+def test_what_would_give_false_numbers_is_refused(ask, told):
+    with pytest.raises(ColdstartError, match=re.escape(told)):
+        ask()

@@ -37,7 +37,12 @@ def top_k(scores: Array, k: int) -> Array:
 
 
 def rank_of(scores: Array, items: Array) -> Array:
-    """Return the rank, from 1, of one item of each row [rows] by the order of `top_k`: ties go to the lower column."""
+    """Return the rank, from 1, of one item of each row [rows] by the order of `top_k`: ties go to the lower column.
+
+    `scores` [rows, items]. Raises ColdstartError for a score that is NaN, of which no order is known.
+    """
+    if np.isnan(scores).any():
+        raise ColdstartError("rank_of: expected numbers as scores, found NaN")
     own = scores[np.arange(len(scores)), items][:, None]
     before = np.arange(scores.shape[1]) < np.asarray(items)[:, None]
     return 1 + (scores > own).sum(axis=1) + ((scores == own) & before).sum(axis=1)
