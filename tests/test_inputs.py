@@ -23,8 +23,9 @@ from coldstart_utils.language.context import tfidf
 from coldstart_utils.language.distillation import StaticTable, distillation_loss, kernel_loss
 from coldstart_utils.language.encoders import TextEncoder, checked, model_path
 from coldstart_utils.language.finetuning import fit
+from coldstart_utils.language.search import WordIndex
 from coldstart_utils.language.towers import bridge_loss
-from coldstart_utils.measure import ranking, study
+from coldstart_utils.measure import metrics, ranking, study
 from coldstart_utils.models import als, content, likeness, longtail, summed
 from coldstart_utils.models.evidence import posterior
 from coldstart_utils.models.scores import rank_of
@@ -263,6 +264,14 @@ FALSE = {
     "rank of NaN": (lambda: rank_of(np.array([[np.nan, 1.0]]), np.array([0])), "found NaN"),
     "propensity": (lambda: longtail.inverse_propensity(np.array([-3.0, 2]), 0.5), "numbers of 0 or more"),
     "number": (lambda: longtail.effective_number(np.array([-3.0, 2]), 0.5), "numbers of 0 or more"),
+    "k of a list": (lambda: splits.k_shot_users(HALF, 0, k=1.5), "got 1.5; k is a whole number"),
+    "a count of relevant items": (
+        lambda: metrics.recall_at_k(np.ones((1, 3)), np.array([1, 2, 3]), 2),
+        "expected 1 numbers of 0 or more",
+    ),
+    "shapes": (lambda: metrics.auc(np.ones((2, 3)), np.ones((1, 3))), "expected relevant of the shape (2, 3)"),
+    "exposure": (lambda: metrics.gini([-1, 2, 3]), "exposures of 0 or more"),
+    "k1": (lambda: WordIndex(["a boat"], k1=-1.0), "k1 of 0 or more and b of 0 to 1, got -1.0 and 0.75"),
     "features": (lambda: summed.ridge_from(np.eye(4), 3, 1.0), "expected 1 to 2 features of 4 moments, got 3"),
 }
 

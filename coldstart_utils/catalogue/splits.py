@@ -55,8 +55,10 @@ class Split:
         return np.diff(self.train.tocsc().indptr)
 
     def without(self, items: Array) -> Split:
-        """Return the same protocol with `items` neither ranked nor asked for; users who ask for nothing else leave."""
-        left = self.candidates[~np.isin(self.candidates, items)]
+        """Return the same protocol with `items`, row numbers or a mask, neither ranked nor asked for; users who ask for
+        nothing else leave.
+        """
+        left = self.candidates[~np.isin(self.candidates, places(items, self.train.shape[1]))]
         test = entries_where(self.test, np.isin(self.test.tocoo().col, left))
         return replace(self, test=test, candidates=left, users=np.flatnonzero(np.diff(test.indptr)))
 
@@ -77,6 +79,11 @@ def check_no_leak(split: Split) -> None:
         raise ColdstartError(f"split {split.kind}: a tested item is not among the candidates")
     if len(np.unique(split.candidates)) < len(split.candidates):
         raise ColdstartError(f"split {split.kind}: an item stands twice among the candidates")
+
+
+def _check_whole(k: int) -> None:
+    if not 0 <= k < np.inf or k != int(k):
+        raise ColdstartError(f"k: expected 0 or more, got {k}; k is a whole number")
 
 
 def _choose(population: Array, fraction: float, rng: np.random.Generator) -> Array:
@@ -192,11 +199,10 @@ def k_shot_users(
     cold).
 
     The same seed hides the same users for every k, and ratings revealed at k are revealed at k + 1 too. All warm
-    items are candidates. `new` names the users to hide. Raises ColdstartError if k is negative or a side would be
-    empty.
+    items are candidates. `new` names the users to hide. Raises ColdstartError if k is no whole number of 0 or
+    more, or a side would be empty.
     """
-    if k < 0:
-        raise ColdstartError(f"k: expected 0 or more, got {k}")
+    _check_whole(k)
     rng, matrix = np.random.default_rng(seed), feedback(matrix)
     new = _choose(np.arange(matrix.shape[0]), fraction, rng) if new is None else places(new, matrix.shape[0], "users")
     hidden = np.isin(matrix.tocoo().row, new)
@@ -217,8 +223,7 @@ def k_shot_items(
     with the same cold items, chosen `among` those given, or `hide_items` of those named by `new`. Raises ColdstartError
     if k is negative or a side is empty.
     """
-    if k < 0:
-        raise ColdstartError(f"k: expected 0 or more, got {k}")
+    _check_whole(k)
     if new is None:
         cold = cold_items(matrix, seed, fraction=fraction, among=among)
     else:
@@ -236,8 +241,7 @@ def revealed(split: Split, k: int) -> sparse.csr_matrix:
     One split that reveals many serves a whole curve: what is asked stays the same for every k, and what is shown at k
     is shown at k + 1 too. Raises ColdstartError if k is negative.
     """
-    if k < 0:
-        raise ColdstartError(f"k: expected 0 or more, got {k}")
+    _check_whole(k)
     rows = split.support if split.kind == "k_shot_users" else split.support.T
     return some_of_each_row(sparse.csr_matrix(rows), k, np.random.default_rng([split.seed, 3]))
 
@@ -245,11 +249,12 @@ def revealed(split: Split, k: int) -> sparse.csr_matrix:
 def interview(split: Split, items: Array) -> Split:
     """Return the protocol in which each new user of a `k_shot_users` split says of `items` whether they chose them.
 
-    Their choices among these items are revealed, and no others; the items are not ranked. Users who chose nothing else
-    leave. Raises ColdstartError for a split of another kind.
+    Their choices among these items, row numbers or a mask, are revealed, and no others; the items are not ranked. Users
+    who chose nothing else leave. Raises ColdstartError for a split of another kind, or items that are none.
     """
     if split.kind != "k_shot_users":
         raise ColdstartError(f"interview: expected a split of kind 'k_shot_users', got {split.kind!r}")
+    items = places(items, split.train.shape[1])
     chosen = (split.support + split.test).tocsr()
     told = np.isin(chosen.tocoo().col, items)
     whole = replace(split, support=sparse.csr_matrix(chosen.shape), test=chosen)

@@ -80,12 +80,14 @@ class WordIndex:
     """An inverted index of texts, searched by BM25 over English stems (Robertson & Zaragoza 2009), made by `bm25s`.
 
     A word counts ln(1 + (n − n_w + ½)/(n_w + ½)) · t/(t + k1·(1 − b + b·length/mean length)): n texts, n_w with the
-    word, t times in this one. Raises ColdstartError if no text has a word.
+    word, t times in this one. Raises ColdstartError if no text has a word, for a negative k1, or b outside 0 to 1.
     """
 
     def __init__(self, texts: Sequence[str], *, k1: float = 1.5, b: float = 0.75) -> None:
         import bm25s
 
+        if not (0 <= k1 < np.inf and 0 <= b <= 1):
+            raise ColdstartError(f"word index: expected k1 of 0 or more and b of 0 to 1, got {k1!r} and {b!r}")
         self.n = len(texts)
         self.vocabulary: dict[str, int] = {}
         known = self.vocabulary

@@ -2,7 +2,7 @@
 
 Every `…_at_k` function takes `hits` [users, K] (True where the item at that rank is relevant; a list shorter than k
 has no further hits), and where it needs it `n_relevant` [users], and returns one number per user [users]. Ties in
-scores are broken by item id, ascending.
+scores are broken by item id, ascending. Each raises ColdstartError for k below 1 and counts that do not fit.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _listed(ranked: Array, items: int) -> Array:
 
 def recall_at_k(hits: Array, n_relevant: Array, k: int) -> Array:
     """Return |top k ∩ relevant| / |relevant| (trec_eval's `recall_k`); LensKit divides by min(k, n) instead."""
-    return _first(hits, k).sum(axis=1) / np.maximum(n_relevant, 1)
+    return _first(hits, k).sum(axis=1) / np.maximum(_counts(n_relevant, hits), 1)
 
 
 def precision_at_k(hits: Array, k: int) -> Array:
@@ -52,15 +52,15 @@ def precision_at_k(hits: Array, k: int) -> Array:
 
 def f1_at_k(hits: Array, n_relevant: Array, k: int) -> Array:
     """Return 2PR / (P + R), the harmonic mean of precision and recall at k (van Rijsbergen 1979); 0 without a hit."""
-    return 2 * _first(hits, k).sum(axis=1) / (k + np.maximum(_counts(n_relevant), 1))
+    return 2 * _first(hits, k).sum(axis=1) / (k + np.maximum(_counts(n_relevant, hits), 1))
 
 
 def ndcg_at_k(hits: Array, n_relevant: Array, k: int) -> Array:
     """Return DCG / ideal DCG with gain 1 and discount log2(rank + 1) (Järvelin & Kekäläinen 2002)."""
     discount = 1 / np.log2(np.arange(2, k + 2))
-    ideal = np.concatenate([[1.0], np.cumsum(discount)])[np.minimum(_counts(n_relevant), k)]
-    first = _first(hits, k)
-    return first @ discount[: first.shape[1]] / np.where(_counts(n_relevant) > 0, ideal, 1.0)
+    first, wanted = _first(hits, k), _counts(n_relevant, hits)
+    ideal = np.concatenate([[1.0], np.cumsum(discount)])[np.minimum(wanted, k)]
+    return first @ discount[: first.shape[1]] / np.where(wanted > 0, ideal, 1.0)
 
 
 def graded_ndcg_at_k(ranked: Array, grades: sparse.csr_matrix, k: int) -> Array:
@@ -97,19 +97,24 @@ def _first(hits: Array, k: int) -> Array:
     return hits[:, :k] > 0
 
 
-def _counts(n_relevant: Array) -> Array:
-    return np.asarray(n_relevant).astype(np.int64)
+def _counts(n_relevant: Array, hits: Array) -> Array:
+    counts = np.asarray(n_relevant).astype(np.int64)
+    if counts.shape != (len(hits),) or (counts < 0).any():
+        raise ColdstartError(f"n_relevant: expected {len(hits)} numbers of 0 or more, got {n_relevant!r:.80}")
+    return counts
 
 
 def auc(scores: Array, relevant: Array) -> Array:
     """Return per row the chance that a relevant item outscores another, ties half (Mann & Whitney 1947); NaN if
     undefined.
 
-    `scores` and the boolean `relevant` are [users, items].
+    `scores` and the boolean `relevant` are [users, items]. Raises ColdstartError for shapes that differ.
     """
     from scipy.stats import rankdata
 
     scores, relevant = floats(scores, "scores"), floats(relevant, "relevant") > 0
+    if scores.shape != relevant.shape:
+        raise ColdstartError(f"auc: expected relevant of the shape {scores.shape}, got {relevant.shape}")
     positives = relevant.sum(axis=1)
     negatives = relevant.shape[1] - positives
     rank_sum = (rankdata(scores, axis=1) * relevant).sum(axis=1)
@@ -143,9 +148,14 @@ def coverage(ranked: Array, n_items: int) -> float:
 
 
 def gini(exposure: Array) -> float:
-    """Return the Gini index of non-negative exposure: 0 all items shown alike, towards 1 one item shown alone."""
+    """Return the Gini index of `exposure` [items]: 0 all items shown alike, towards 1 one item shown alone.
+
+    Raises ColdstartError for exposure below 0.
+    """
     x = np.sort(np.asarray(exposure, float))
     n = len(x)
+    if n and not x[0] >= 0:
+        raise ColdstartError("gini: expected exposures of 0 or more, found another")
     return float((2 * np.arange(1, n + 1) - n - 1) @ x / (n * x.sum())) if x.sum() else 0.0
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import sparse
 
-from ..catalogue.matrices import feedback
+from ..catalogue.matrices import feedback, places
 from ..catalogue.splits import Split, revealed
 from ..ground import ColdstartError
 from .als import als_implicit, fold_in
@@ -87,9 +87,10 @@ def yes_or_no(split: Split, items: Array) -> sparse.csr_matrix:
     The no that silence leaves open is said here: an answer that `posterior` believes like a yes. Raises
     ColdstartError if one of the items is still ranked.
     """
+    items = places(items, split.train.shape[1])
     if np.isin(items, split.candidates).any():
         raise ColdstartError("yes_or_no: expected items that the split does not rank, see splits.interview")
-    rows, columns = np.repeat(split.users, len(items)), np.tile(items, len(split.users)).astype(int)
+    rows, columns = np.repeat(split.users, len(items)), np.tile(items, len(split.users))
     said = np.asarray(split.support[split.users][:, items].todense()).ravel()
     return sparse.csr_matrix((said, (rows, columns)), shape=split.train.shape)
 
