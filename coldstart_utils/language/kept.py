@@ -29,7 +29,7 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
             yield store
     except sqlite3.DatabaseError as error:
         raise ColdstartError(
-            f"{path}: the vector cache cannot be read ({error}); delete this file and run again"
+            f"{path}: the vector cache cannot be read ({error}); run again, or, if that does not help, delete this file"
         ) from None
 
 
