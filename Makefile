@@ -4,8 +4,10 @@ CHROMIUM := $(or $(COLDSTART_CHROMIUM),/usr/bin/chromium)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n)
 ON_PATH := PATH="$(CURDIR)/$(BIN):$$PATH"
 LOG := build/setup.log
-# Two processes, each with whole files: what a file makes once, such as a run of all chapters, is made once.
+# Two processes, each with whole files: what a file makes once, such as a run of all chapters, is made once. One thread
+# each: on two cores the threads of both would wait for each other.
 TWO := -n 2 --dist loadfile
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 # The index of CPU builds of PyTorch. On Linux the ordinary index may bring CUDA, several GB; elsewhere it does not.
 CPU_TORCH := https://download.pytorch.org/whl/cpu
 TORCH ?= $(if $(filter Linux,$(shell uname -s)),cpu,default)
@@ -24,11 +26,11 @@ notebooks: setup ## run the series in full; executed notebooks, figures and the 
 book: setup ## bind the pages of the last run again, as a book in build/book/; run the series first if it never ran
 	@if test -d build/notebooks; then $(BIN)/coldstart book; else $(BIN)/coldstart run; fi
 test: setup chromium .venv/.scale java ## lint, types, check what is generated, run every test
-	$(ON_PATH) sh -ec 'ruff check; ruff format --check; mypy; coldstart refresh --check; pytest $(TWO) --ignore=tests/catalogues; pytest tests/catalogues'
+	$(ON_PATH) $(ONE_THREAD) sh -ec 'ruff check; ruff format --check; mypy; coldstart refresh --check; pytest $(TWO)'
 catalogues: setup ## take small catalogues of all kinds through every chapter; the table goes to build/catalogues.md
 	$(ON_PATH) COLDSTART_CATALOGUES=all pytest tests/catalogues
 test-fast: setup ## the tests without the notebooks and the browser
-	$(ON_PATH) pytest $(TWO) --ignore=tests/notebooks --ignore=tests/catalogues --ignore=tests/browser
+	$(ON_PATH) $(ONE_THREAD) pytest $(TWO) --ignore=tests/notebooks --ignore=tests/catalogues --ignore=tests/browser
 lab: setup ## open the notebooks in JupyterLab
 	cd notebooks && $(ON_PATH) jupyter lab --KernelManager.transport_encryption=auto
 demo: setup ## serve the what-if panels of notebook 08 as a web page on this machine
