@@ -34,7 +34,10 @@ def scale(source: str, out: str, *, after: str = "", master: str, settings: Sett
 
 
 def as_tables(source: str, out: str) -> str:
-    """Return where the tables of `source` lie: itself, or, if it is a catalogue, `out`/in, into which it is written."""
+    """Return where the tables of `source` lie: itself, or, if it is a catalogue, `out`/in, into which it is written.
+
+    Raises ColdstartError for a catalogue whose `out` is no folder of this machine.
+    """
     from .spark_rows import as_parquet
 
     folder = Path(source)
