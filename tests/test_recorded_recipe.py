@@ -9,8 +9,9 @@ from coldstart_utils.book import recipe_tales, world_tales
 from coldstart_utils.book import worlds as opened
 from coldstart_utils.catalogue.atomic import read_atomic
 from coldstart_utils.catalogue.splits import hide_items
-from coldstart_utils.data import new_users, recipe_parts, rivals
-from coldstart_utils.measure import people, study
+from coldstart_utils.data import new_users, recipe_parts, rivals, tuned_elsewhere
+from coldstart_utils.language.encoders import TextEncoder
+from coldstart_utils.measure import claims, people, study
 from coldstart_utils.models.likeness import Likeness
 
 KINDS = ("red", "green", "blue")
@@ -53,6 +54,23 @@ def test_the_variants_keep_what_they_do_not_change(small):
     np.testing.assert_allclose(same, expected, atol=1e-3)
 
 
+def test_an_encoder_tuned_elsewhere_has_not_seen_a_name_of_the_world_it_is_used_in(small, write_atomic):
+    target, source = read_atomic(small), read_atomic(small)
+    source.interactions["rating"] = 1.0 + source.interactions["item"] % 5
+    source.items["title"] = [f"{KINDS[i % 3]} {'thing' if i < 9 else 'matter'} {i}" for i in range(45)]
+    assert tuned_elsewhere.films_for(source, target).tolist() == list(range(9, 45))
+    encoder, how = TextEncoder(cache=False), opened.How(folds=2, trials=1)
+    rows = tuned_elsewhere.measured(target, source, encoder, how, steps=1)
+    assert rows["films"].eq(36).all()
+    assert rows.groupby(["way", "model"]).size().eq(2).all() and len(rows) == 8
+    means = rows.groupby(["way", "model"])["ndcg"].mean().unstack()
+    assert (means[tuned_elsewhere.CAME] != means[tuned_elsewhere.TUNED]).any()
+    # The encoder as it came is the encoder of the package.
+    plain = claims.item_methods(opened.prepare(target, encoder))["one text"]
+    expected = study.run({"": plain}, study.item_folds(target.matrix())[:2], trials=1)["ndcg"].mean()
+    assert means.loc["bridge", tuned_elsewhere.CAME] == pytest.approx(expected, abs=0.02)
+
+
 def test_every_variant_is_measured_on_every_fold(small, monkeypatch):
     folds = study.item_folds(read_atomic(small).matrix())
     monkeypatch.setattr(study, "item_folds", lambda X: folds[:2])
@@ -79,6 +97,26 @@ def test_users_without_a_known_choice_are_told_apart():
     found = pd.DataFrame({"fold": 0, "user": [3, 4], "ndcg": [0.2, 0.4]})
     known = rivals.with_known(found, [study.Fold(split, ())])["ndcg_known"]
     assert known.tolist()[0] == 0.2 and np.isnan(known.tolist()[1]), "item 4 was all that user 4 chose"
+
+
+def test_what_a_tuned_encoder_does_elsewhere_is_told_with_one_correction_over_worlds_and_ways():
+    rng, rows = np.random.default_rng(0), []
+    for world, lift in (("alike", 0.0), ("better", 0.1), ("worse", -0.1)):
+        for fold in range(5):
+            came = 0.3 + rng.normal(0, 0.01)
+            noise = rng.normal(0, 0.002, 2)
+            for way, gain in (("untrained", lift + noise[0]), ("bridge", noise[1])):
+                rows += [(world, 9, way, tuned_elsewhere.CAME, fold, came)]
+                rows += [(world, 9, way, tuned_elsewhere.TUNED, fold, came + gain)]
+    rows = pd.DataFrame(rows, columns=tuned_elsewhere.COLUMNS)
+    table = recipe_tales.tuned_compared(rows, tuned_elsewhere.CAME)
+    told = recipe_tales.told_tuned(table, rows["films"])
+    assert "untrained: shown better in better, worse in worse;" in told
+    assert "bridge: shown better in none, worse in none;" in told
+    page = recipe_tales.page_of_tuned(table, tuned_elsewhere.CAME)
+    assert page["untrained", "shown"].to_dict() == {"alike": "Not shown", "better": "Yes", "worse": "No, the reverse"}
+    before = rows[rows["model"] == tuned_elsewhere.CAME].groupby("world")["ndcg"].mean()
+    np.testing.assert_allclose(page["bridge", tuned_elsewhere.CAME], before, atol=6e-4)
 
 
 # --- Groups -----------------------------------------------------------------------------------------------------------

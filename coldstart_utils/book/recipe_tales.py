@@ -56,6 +56,39 @@ def told_parts(rows: pd.DataFrame, chosen: str) -> str:
     return "\n".join(lines)
 
 
+def tuned_compared(rows: pd.DataFrame, came: str) -> pd.DataFrame:
+    """Return the `study.compare` row of the tuned encoder in each world and way against the one as it `came`.
+
+    Holm's correction is over all worlds and ways.
+    """
+    parts = [
+        study.compare(part, came, metric="ndcg").drop(index=came).assign(world=world, way=way)
+        for (world, way), part in rows.groupby(["world", "way"], sort=False)
+    ]
+    return study.answered(pd.concat(parts))
+
+
+def page_of_tuned(table: pd.DataFrame, came: str) -> pd.DataFrame:
+    """Return the table of `tuned_compared` for readers, worlds down, ways across."""
+    parts = {}
+    for way, part in table.groupby("way", sort=False):
+        by_world = part.set_index("world")
+        before = (by_world["mean"] - by_world["difference"].astype(float)).round(3)
+        parts[way] = pd.DataFrame({came: before, "tuned": by_world["told"], "shown": by_world["answer"]})
+    return pd.concat(parts, axis=1)
+
+
+def told_tuned(table: pd.DataFrame, films: pd.Series) -> str:
+    """Return in which worlds the tuned encoder is shown better or worse, for each way to use it."""
+    lines = []
+    for way, part in table.groupby("way", sort=False):
+        better, worse = (", ".join(part["world"][part[shown]]) for shown in ("better", "worse"))
+        mean = signed(part["difference"].astype(float).mean())
+        lines.append(f"- {way}: shown better in {better or 'none'}, worse in {worse or 'none'}; on average {mean}.")
+    number = f"{films.min():,} to {films.max():,}" if films.nunique() > 1 else f"{films.max():,}"
+    return f"Tuned on {number} films, in {table['world'].nunique()} other worlds:\n" + "\n".join(lines)
+
+
 def told_tail(rows: pd.DataFrame, recipe: str, world: str = "ml-100k") -> str:
     """Return how the recipe's recall of the less popular half of the new items compares with the best rival's."""
     means = rows[rows["world"] == world].groupby("model")[["ndcg", "tail_recall"]].mean()
