@@ -379,16 +379,18 @@ def test_as_many_settings_are_tried_as_allowed_and_the_best_is_taken(world):
 
 def test_epochs_are_those_best_for_items_that_play_new(world):
     split, *_ = world
-    truth = (split.train + split.test).toarray()
+    truth, passed = (split.train + split.test).toarray(), []
 
     def learn(split, *, rate):
         for number in range(30):
+            passed.append(number)
             noise = np.random.default_rng(number).random(truth.shape) * 3 * abs(number - 4)
             yield learning.Epoch(truth + noise, np.eye(ITEMS), float(number))
 
     rival = learning.Rival(learn, {"rate": (0.1, 10.0)}, most=30)
     assert rival.knobs == {"rate": pytest.approx(1.0), "epochs": 15.0}
     assert tuning.tuned(rival, [split], trials=1)["epochs"] == 5
+    assert passed == [*range(5 + tuning.PATIENCE)]
     assert ndcg(rival.fit(split, rate=1.0, epochs=5.0), split) == pytest.approx(1)
     curve = tuning.curve(rival, split, epochs=7)
     assert curve["epoch"].tolist() == [*range(1, 8)] and curve["ndcg"].idxmax() == 4

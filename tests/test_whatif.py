@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from ipywidgets import Widget
+from ipywidgets import HTML, Widget
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from scipy import sparse
@@ -437,12 +437,13 @@ def test_whatever_is_typed_breaks_nothing_and_is_escaped(all_opened, text):
 
 
 def shown_by(opened):
-    """Return all HTML of the panels."""
-    found = [opened.link.value, opened.fault.value]
-    for view in opened.views.values():
-        found += [value.value for value in vars(view).get("_trait_values", {}).values() if hasattr(value, "value")]
-        found += [part.value for part in vars(view).values() if type(part).__name__ == "HTML"]
-    return "".join(map(str, found))
+    """Return all HTML of the panels, those behind the one in front too."""
+    found, left = [], [opened, *opened.views.values()]
+    while left:
+        widget = left.pop()
+        left += getattr(widget, "children", ())
+        found += [widget.value] if isinstance(widget, HTML) else []
+    return "".join(found)
 
 
 def test_names_on_the_map_meet_no_other(opened):
@@ -717,13 +718,19 @@ def test_the_address_is_told_to_who_serves_the_page(world):
     assert json.loads(told_of[-1]) == {"item": {"film": FARGO, "k": 4}}
 
 
+@pytest.fixture(scope="module")
+def exporter():
+    """What makes a page of a notebook."""
+    return HTMLExporter()
+
+
 @pytest.mark.parametrize("kind", ["item", "user", "policy", "question"])
-def test_without_a_kernel_the_picture_and_a_line_stand_there(opened, kind):
+def test_without_a_kernel_the_picture_and_a_line_stand_there(opened, exporter, kind):
     opened.tabs.value = kind
     data, metadata = opened._repr_mimebundle_()
     output = new_output("display_data", data=data, metadata=metadata)
     del output.data["application/vnd.jupyter.widget-view+json"]  # the runner drops what needs a kernel
-    page, _ = HTMLExporter().from_notebook_node(new_notebook(cells=[new_code_cell("panels", outputs=[output])]))
+    page, _ = exporter.from_notebook_node(new_notebook(cells=[new_code_cell("panels", outputs=[output])]))
     assert f'src="data:image/png;base64,{data["image/png"][:60]}' in page
     assert "What-if panels" in data["text/plain"] and "VBox(" not in page and "Panels(children" not in page
 
