@@ -22,9 +22,9 @@ help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
 setup: .venv/.installed ## make .venv and install the package, its pinned requirements, the model and the data
-notebooks: setup ## run the series in full; executed notebooks, figures and the book go to build/
+notebooks: setup ## run every chapter in full; executed notebooks, figures and the book go to build/
 	@$(BIN)/coldstart run
-book: setup ## bind the pages of the last run again, as a book in build/book/; run the series first if it never ran
+book: setup ## bind the last run again as a book in build/book/; run the chapters first if none ran
 	@if test -d build/notebooks; then $(BIN)/coldstart book; else $(BIN)/coldstart run; fi
 test: setup chromium .venv/.scale java ## lint, types, check what is generated, run every test
 	$(ON_PATH) $(ONE_THREAD) sh -ec 'ruff check; ruff format --check; mypy; coldstart refresh --check; pytest $(TWO)'
@@ -32,15 +32,15 @@ catalogues: setup ## take small catalogues of all kinds through every chapter; t
 	$(ON_PATH) COLDSTART_CATALOGUES=all pytest tests/catalogues
 test-fast: setup ## the tests without the notebooks and the browser
 	$(ON_PATH) $(ONE_THREAD) pytest $(TWO) --ignore=tests/notebooks --ignore=tests/catalogues --ignore=tests/browser
-lab: setup ## open the notebooks in JupyterLab
+lab: setup ## open the chapters in JupyterLab
 	cd notebooks && $(ON_PATH) jupyter lab --KernelManager.transport_encryption=auto
-demo: setup ## serve the what-if panels of notebook 08 as a web page on this machine
+demo: setup ## serve the panels of chapters 08 and 11 as a web page on this machine
 	$(ON_PATH) coldstart demo
-figures: setup ## run the series and renew what is kept of it: figures/, navigation, README
+figures: setup ## run every chapter and renew what is committed of it: figures/, README, RESULTS.md, CARD.md
 	$(BIN)/coldstart run --figures && $(BIN)/coldstart refresh
-screenshots: setup chromium ## photograph the what-if panels in Chromium, into figures/
+screenshots: setup chromium ## photograph the panels in Chromium, into figures/
 	$(ON_PATH) COLDSTART_SCREENSHOTS=figures pytest tests/browser -k screenshots
-bench: .venv/.bench ## run each benchmark beside its peer
+bench: .venv/.bench ## time the package beside other libraries
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 chromium: ## install the browser that the tests drive, if it is missing and this is Debian
 	@test -x "$(CHROMIUM)" || { mkdir -p build; echo "Chromium for the browser tests, log in build/chromium.log"; { $(AS_ROOT) apt-get update -qq; $(AS_ROOT) apt-get install -y --no-install-recommends chromium fonts-wqy-microhei; } >build/chromium.log 2>&1; } || true

@@ -42,6 +42,13 @@ def shop():
     return Storefront(cold_items(X, 0), texts, tags, Letters(), reg=1.0, k=4)
 
 
+def test_only_a_new_item_stands_in_the_window(shop):
+    known = int(shop.warm[0])
+    for ask in (shop.exposure, shop.reach):
+        with pytest.raises(ColdstartError, match=f"expected one of the 18 new items, got {known}"):
+            ask(known, [shop.texts[known]], "words")
+
+
 # --- Rankers ---------------------------------------------------------------------------------------------------------
 
 
@@ -179,7 +186,7 @@ def test_a_copy_and_a_stuffed_text_are_suspicious(shop):
 
 
 def test_fake_profiles_push_and_true_answers_undo(shop):
-    K = shop.kernel(int(shop.new[0]), shop.texts[shop.new[0]])
+    K = shop.kernel()
     newcomers = shilling.Newcomers(shop.split, K, k=4)
     item = int(min(shop.new, key=lambda i: newcomers.exposure(i, newcomers.prior[i])))
     table = shilling.pushed(newcomers, np.array([item]), [0, 5, 40])
@@ -191,7 +198,7 @@ def test_fake_profiles_push_and_true_answers_undo(shop):
 
 
 def test_the_prior_of_the_same_text_is_the_prior(shop):
-    K = shop.kernel(int(shop.new[0]), shop.texts[shop.new[0]])
+    K = shop.kernel()
     newcomers, item = shilling.Newcomers(shop.split, K, k=4), int(shop.new[0])
     assert newcomers.prior_by(K, item) == pytest.approx(newcomers.prior[item], abs=1e-6)
     assert newcomers.answered(item, np.zeros(0), np.zeros((0, newcomers.users.shape[1]))) == pytest.approx(
@@ -251,11 +258,20 @@ def test_what_costs_more_than_it_brings_is_left_alone():
     assert end.settled and (end.path == 0).all()
 
 
+def test_a_list_is_no_longer_than_there_are_other_items():
+    rng = np.random.default_rng(4)
+    game = owners.Game(rng.normal(size=(2, 2, 20)), rng.normal(size=(20, 3)), k=20, explore=1.0)
+    assert game.payoffs(0, np.zeros(2, int)) == pytest.approx(4 / 5)
+
+
 def test_a_game_that_is_none_is_refused():
     with pytest.raises(ColdstartError, match=r"expected scores \[owners, texts, users\]"):
         owners.Game(np.zeros((2, 2, 3)), np.zeros((4, 5)))
     with pytest.raises(ColdstartError, match="explore in 0 to 1"):
         owners.Game(np.zeros((2, 2, 3)), np.zeros((3, 5)), explore=2.0)
+    for wrong in ({"k": 0}, {"cost": np.nan}):
+        with pytest.raises(ColdstartError, match="cost of 0 or more, k of 1 or more"):
+            owners.Game(np.zeros((2, 2, 3)), np.zeros((3, 5)), **wrong)
 
 
 # --- Experiments -----------------------------------------------------------------------------------------------------

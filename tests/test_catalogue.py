@@ -656,7 +656,9 @@ def test_own_vectors_that_do_not_fit_are_refused(catalogue, tmp_path, stored, to
 
 def test_a_file_of_vectors_that_is_none_is_refused(catalogue, tmp_path):
     (tmp_path / "own.npy").write_text("a,b")
-    for name in ("own.npy", "absent.npy"):
+    (tmp_path / "empty.npy").touch()
+    (tmp_path / "half.npz").write_bytes(b"PK\x03\x04 and no more")
+    for name in ("own.npy", "absent.npy", "empty.npy", "half.npz"):
         with pytest.raises(ColdstartError, match=name):
             item_vectors(catalogue, tmp_path / name)
 

@@ -217,10 +217,22 @@ def test_outside_a_project(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "text, value", [("3", 3), ("-0.5", -0.5), ("True", True), ("[1, 2]", [1, 2]), ("ml-1m", "ml-1m"), ("a b", "a b")]
+    "text, value",
+    [
+        *[("3", 3), ("-0.5", -0.5), ("True", True), ("[1, 2]", [1, 2]), ("ml-1m", "ml-1m"), ("a b", "a b")],
+        ("{[1]: 2}", "{[1]: 2}"),
+    ],
 )
 def test_parse_value(text, value):
     assert run.parse_value(text) == value
+
+
+def test_a_notebook_beside_the_chapters_may_be_called_after_a_year(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    for name in ("00_cold_start.ipynb", "2024-notes.ipynb"):
+        (tmp_path / "notebooks" / name).touch()
+    assert [path.name for path in run.find_notebooks(tmp_path, ["0"])] == ["00_cold_start.ipynb"]
+    assert [path.name for path in run.find_notebooks(tmp_path, ["2024"])] == ["2024-notes.ipynb"]
 
 
 def test_parameter_goes_only_to_notebooks_that_have_it(project):

@@ -148,5 +148,8 @@ def test_probes_find_a_concept_and_not_what_was_erased():
     assert auc["the concept", "linear", "erased"] == pytest.approx(0.5, abs=0.02)
     assert auc["sign", "linear", "erased"] > 0.9
     assert len(consequences.probes({"made": table}).axes) == 1
-    with pytest.raises(ColdstartError, match="two values of the concept, each of 10 people or more"):
+    with pytest.raises(ColdstartError, match="the concept as 0 and 1, each of 10 people or more"):
         probes.probed(vectors, np.zeros(200, int), {})
+    with pytest.raises(ColdstartError, match="as 0 and 1"):
+        probes.probed(vectors, 2 * concept - 1, {})
+    assert len(probes.probed(vectors, concept.tolist(), {}, folds=2)) == 12

@@ -1,6 +1,7 @@
 """distillation: losses against torch and autograd, students that are their teacher, tables that are their rows."""
 
 import copy
+import logging
 from itertools import pairwise
 
 import numpy as np
@@ -154,7 +155,12 @@ def test_what_is_frozen_and_the_teacher_stay_as_they_are(encoder):
 
 def test_a_deployed_student_says_the_same_and_fewer_bits_nearly_the_same(encoder, tmp_path):
     pytest.importorskip("onnxruntime")
-    found = distillation.deployed(encoder, tmp_path)
+    logging.disable(logging.INFO)
+    try:
+        found = distillation.deployed(encoder, tmp_path)
+        assert logging.root.manager.disable == logging.INFO, "what others have set stays"
+    finally:
+        logging.disable(logging.NOTSET)
     wanted = encoder.encode(TEXTS)
     assert np.allclose(found["ONNX"].encode(TEXTS), wanted, atol=1e-5)
     cosine = (found["int8"].encode(TEXTS) * wanted).sum(axis=1)

@@ -70,6 +70,9 @@ def test_replay_refuses_another_policy_and_no_noise():
     for policy, noise in (("softmax", 0.1), ("ucb", 0.0)):
         with pytest.raises(ColdstartError, match="greedy, thompson, ucb"):
             exploration.replay(choices, U, V, np.eye(3), noise=noise, policy=policy)
+    for chance in (-0.1, 1.5, np.nan):
+        with pytest.raises(ColdstartError, match="a chance of 0 to 1 as the setting of 'greedy'"):
+            shown("greedy", chance)
 
 
 # --- Audience and explorer ---

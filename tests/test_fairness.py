@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import sparse, stats
 
 from coldstart_utils.book import consequences, consequences_told
+from coldstart_utils.catalogue.atomic import read_atomic
 from coldstart_utils.catalogue.dataset import Dataset
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.measure import groups, ranking, study
@@ -129,6 +130,16 @@ def test_the_map_is_that_of_the_paper(told):
     assert one.map == pytest.approx(np.linalg.inv(W) @ np.outer(seen, seen) / (seen @ seen) @ W)
 
 
+def test_groups_as_columns_take_out_one_direction_less_than_there_are_groups(told):
+    X, concept = told
+    kind = concept + (X[:, 3] > 0)
+    columns = np.eye(3)[kind]
+    one, other = erasure.leace(X, columns), erasure.leace(X, columns[:, :2])
+    assert np.linalg.matrix_rank(one.map, tol=1e-8) == 2
+    assert one.map == pytest.approx(other.map)
+    assert np.abs(np.cov(one(X).T, columns.T)[:6, 6:]).max() < 1e-9
+
+
 def test_directions_without_spread_do_no_harm(told):
     X, concept = told
     erased = erasure.leace(np.column_stack([X, X[:, 0], np.ones(400)]), concept)(
@@ -143,6 +154,8 @@ def test_directions_without_spread_do_no_harm(told):
 def test_a_concept_that_says_nothing_is_refused(told, concept, match):
     with pytest.raises(ColdstartError, match=match):
         erasure.leace(told[0], concept)
+    with pytest.raises(ColdstartError, match="expected vectors that differ"):
+        erasure.leace(np.ones((400, 3)), told[1])
 
 
 # --- Groups ----------------------------------------------------------------------------------------------------------
@@ -234,6 +247,21 @@ def test_places_in_proportion_are_one():
     table = groups.places(flat, folds, {"all": np.ones(40, bool), "half": np.arange(40) < 20}, k=5).set_index("model")
     assert table.loc["all", ["items", "choices", "multiple"]].tolist() == pytest.approx([1, 1, 1])
     assert table.loc["half", "places"] == pytest.approx(0.5, abs=0.15) and not table.loc["all", "shown"]
+
+
+def test_a_catalogue_of_ones_own_with_origin_and_people_has_groups(write_atomic):
+    item = "item_id:token|origin:token|people:token\n" + "".join(f"i{n}|France|A B\n" for n in range(4))
+    own = read_atomic(write_atomic(inter="user_id:token|item_id:token\nu|i0\n", item=item))
+    assert list(groups.groups_of_items(own)) == ["the first half", "the second half"]
+
+
+def test_there_is_one_scorer_a_fold():
+    X = sparse.csr_matrix(np.random.default_rng(0).random((30, 30)) < 0.4)
+    folds = study.item_folds(X, 3)
+    scorer = ranking.from_items(np.arange(30.0))
+    for ask in (groups.served, lambda one, all_: groups.places(one, all_, {"half": np.arange(30) < 15})):
+        with pytest.raises(ValueError, match="longer"):
+            ask([scorer], folds)
 
 
 def test_sides_are_the_later_half_of_groups_in_their_order():

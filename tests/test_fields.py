@@ -48,6 +48,12 @@ def test_levels_say_more_and_more(films, shop):
     assert list(fields.levels(shop)) == ["title", "+ year, genres"], "the same text again is left out"
 
 
+def test_a_column_of_ones_own_may_be_called_as_a_generated_one(write_atomic):
+    item = "item_id:token|title:token_seq|synopsis:token_seq\ni1|Red lamp|it glows\ni2|Blue lamp|it hums\n"
+    own = read_atomic(write_atomic(inter="user_id:token|item_id:token\nu1|i1\n", item=item))
+    assert fields.levels(own)["all columns"] == ["Red lamp. it glows.", "Blue lamp. it hums."]
+
+
 def test_columns_without_a_word_are_left_out(write_atomic):
     item = "item_id:token|title:token_seq|plot:token_seq\ni1||a lamp\ni2||a chair\n"
     bare = read_atomic(write_atomic(inter="user_id:token|item_id:token\nu1|i1\n", item=item))

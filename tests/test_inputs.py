@@ -1,6 +1,7 @@
 """Parameters, places and model inputs that cannot be used are told in one sentence, before anything is done."""
 
 import logging
+import re
 import sqlite3
 from pathlib import Path
 
@@ -8,20 +9,27 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import sparse
 from typer.testing import CliRunner
 
 from coldstart_utils.book import cli, plotting, run
 from coldstart_utils.book.parameters import RULES, check
 from coldstart_utils.book.record import setup, tell
 from coldstart_utils.catalogue import splits
+from coldstart_utils.catalogue.matrices import places
 from coldstart_utils.ground import ColdstartError, written_aside
 from coldstart_utils.language import kept
 from coldstart_utils.language.context import tfidf
 from coldstart_utils.language.distillation import StaticTable, distillation_loss, kernel_loss
 from coldstart_utils.language.encoders import TextEncoder, checked, model_path
 from coldstart_utils.language.finetuning import fit
+from coldstart_utils.language.search import WordIndex
 from coldstart_utils.language.towers import bridge_loss
-from coldstart_utils.measure import ranking, study
+from coldstart_utils.measure import metrics, ranking, study
+from coldstart_utils.models import als, content, likeness, longtail, summed
+from coldstart_utils.models.evidence import posterior
+from coldstart_utils.models.scores import rank_of
+from coldstart_utils.models.transfer import LateFusion, Transfer
 from coldstart_utils.palette import png
 
 ROOT = Path(__file__).parents[1]
@@ -230,3 +238,59 @@ def test_a_list_longer_than_the_candidates_is_said(caplog):
         for _ in range(2):
             ranking.evaluate({"": ranking.from_matrix(X)}, splits.cold_items(X, 0, fraction=0.5), k=77)
     assert caplog.text.count("lists of 77 are asked for") == 1
+
+
+def test_weights_of_blocks_are_checked():
+    transfer = Transfer({"genres": np.eye(3, dtype=np.float32), "year": np.eye(3, dtype=np.float32)})
+    assert transfer.kernel(genres=5.0)[0, 0] == 6
+    with pytest.raises(ColdstartError, match="expected weights of genres, year, got one of 'genre'"):
+        transfer.kernel(genre=5.0)
+    for weights in ({"a": 1.0, "b": -0.5}, {"a": 0.0}, {}):
+        with pytest.raises(ColdstartError, match="weights: expected numbers of 0 or more"):
+            likeness.shares(weights)
+    with pytest.raises(ColdstartError, match="join: expected one of sum, max, got 'mean'"):
+        LateFusion({}, join="mean")
+
+
+@pytest.mark.parametrize("index", [[True, False, True], np.zeros(0, bool), [5], [-1], [0.5]])
+def test_places_are_row_numbers_or_a_mask_of_all(index):
+    assert places([True, False, True, False, False], 5).tolist() == [0, 2] and places([], 5).tolist() == []
+    with pytest.raises(ColdstartError, match="items: expected row numbers of 0 to 4, or a mask of 5"):
+        places(index, 5)
+
+
+HALF = sparse.csr_matrix(np.array([[1.0, 0, 1], [0, 1, 0], [1, 1, 0]]))
+FALSE = {
+    "sweeps": (lambda: als.als_implicit(HALF, rank=1, reg=1.0, sweeps=-1), "sweeps: expected 0 or more"),
+    "rows": (lambda: content.content_kernel([np.ones((3, 2)), np.ones((1, 2))]), "one row an item, got [3, 1]"),
+    "columns": (
+        lambda: content.neighbour_scores(HALF[:, :2], np.eye(3), np.array([0, 1]), np.array([2]), 1),
+        "expected interactions with 3 items, got 2 columns",
+    ),
+    "negative covariance": (
+        lambda: posterior(HALF, np.ones((3, 2)), np.zeros((3, 2)), -np.eye(2), noise=1.0),
+        "positive definite covariance",
+    ),
+    "uneven covariance": (
+        lambda: posterior(HALF, np.ones((3, 2)), np.zeros((3, 2)), np.array([[1, 0.5], [0, 1]]), noise=1.0),
+        "symmetric covariance",
+    ),
+    "rank of NaN": (lambda: rank_of(np.array([[np.nan, 1.0]]), np.array([0])), "found NaN"),
+    "propensity": (lambda: longtail.inverse_propensity(np.array([-3.0, 2]), 0.5), "numbers of 0 or more"),
+    "number": (lambda: longtail.effective_number(np.array([-3.0, 2]), 0.5), "numbers of 0 or more"),
+    "k of a list": (lambda: splits.k_shot_users(HALF, 0, k=1.5), "got 1.5; k is a whole number"),
+    "a count of relevant items": (
+        lambda: metrics.recall_at_k(np.ones((1, 3)), np.array([1, 2, 3]), 2),
+        "expected 1 numbers of 0 or more",
+    ),
+    "shapes": (lambda: metrics.auc(np.ones((2, 3)), np.ones((1, 3))), "expected relevant of the shape (2, 3)"),
+    "exposure": (lambda: metrics.gini([-1, 2, 3]), "exposures of 0 or more"),
+    "k1": (lambda: WordIndex(["a boat"], k1=-1.0), "k1 of 0 or more and b of 0 to 1, got -1.0 and 0.75"),
+    "features": (lambda: summed.ridge_from(np.eye(4), 3, 1.0), "expected 1 to 2 features of 4 moments, got 3"),
+}
+
+
+@pytest.mark.parametrize("ask, told", FALSE.values(), ids=FALSE)
+def test_what_would_give_false_numbers_is_refused(ask, told):
+    with pytest.raises(ColdstartError, match=re.escape(told)):
+        ask()

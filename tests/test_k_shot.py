@@ -94,6 +94,9 @@ def test_only_those_who_came_before_draw_the_mean():
     moved = recent_mean(known, np.zeros((3, 1)), np.array([0.0, 2.0, 3.0]), half_life=1.0)
     shares = np.array([1 / 8, 1 / 2])
     assert moved.ravel() == pytest.approx([0, 1 / 4 / (10 + 1 / 4), (shares @ [1, 3]) / (10 + shares.sum())])
+    for half_life in (0.0, -1.0):
+        with pytest.raises(ColdstartError, match="half_life: expected a number above 0"):
+            recent_mean(known, np.zeros((3, 1)), np.zeros(3), half_life=half_life)
 
 
 def test_numbers_of_ratings_within_reach():

@@ -76,4 +76,5 @@ def test_taste_among_the_fitting_by_hand():
 def test_without_enough_that_fits_there_is_nothing_to_order():
     X = sparse.csr_matrix(np.eye(4))
     split = by_hand(np.zeros((4, 4)), X)
-    assert known_items.taste_among(sparse.csr_matrix(np.eye(4)), split, {"x": (None, np.eye(4))}).empty
+    found = known_items.taste_among(sparse.csr_matrix(np.eye(4)), split, {"x": (None, np.eye(4))})
+    assert found.empty and [*found] == ["user", "need", "fold", "model", "auc"]

@@ -176,13 +176,14 @@ def test_what_is_least_shown_comes_first():
         ({"reward": [0.0, np.inf]}, "reward: expected finite"),
         ({"item": [0, 2]}, "0 to 1 as item"),
         ({"item": [0.5, 1.0]}, "whole numbers"),
+        ({"content": [[0.0]] * 3}, "2 rows of content, got 3"),
     ],
 )
 def test_a_wrong_log_is_refused_in_a_sentence(change, match):
     parts = {"item": [0, 1], "place": [0, 0], "reward": [0.0, 1.0], "propensity": [0.5, 0.5], "context": [[0.0]] * 2}
     arrays = {name: np.asarray(value) for name, value in (parts | change).items()}
     with pytest.raises(ColdstartError, match=match):
-        Log(**arrays, content=np.zeros((2, 1)), items=2, places=1)
+        Log(**({"content": np.zeros((2, 1))} | arrays), items=2, places=1)
 
 
 def test_a_log_without_decisions_is_refused():

@@ -8,6 +8,7 @@ from ir_measures import RR, P, R, Success, nDCG
 from scipy import sparse
 from sklearn.metrics import roc_auc_score
 
+from coldstart_utils.ground import ColdstartError
 from coldstart_utils.measure.metrics import (
     auc,
     auc_within,
@@ -129,6 +130,16 @@ def test_hits_are_stored_and_not_zero():
     relevant = sparse.csr_matrix(([1.0, 0.0, 5.0], ([0, 0, 2], [2, 1, 0])), shape=(3, 3))
     ranked = np.array([[1, 2], [0, 1], [0, 2]])
     assert hit_matrix(ranked, relevant).tolist() == [[False, True], [False, False], [True, False]]
+
+
+def test_where_nothing_more_was_found_there_is_no_hit():
+    relevant = sparse.csr_matrix(np.array([[0.0, 1], [0, 0]]))
+    assert hit_matrix(np.array([[0, -1], [-1, 0]]), relevant).tolist() == [[False, False], [False, False]]
+    assert graded_ndcg_at_k(np.array([[-1], [-1]]), relevant, 1).tolist() == [0, 0]
+    for measure in (hit_matrix, lambda ranked, grades: graded_ndcg_at_k(ranked, grades, 1)):
+        for item in (2, -2):
+            with pytest.raises(ColdstartError, match="lists: expected items of 0 to 1, or −1 for none"):
+                measure(np.array([[item], [0]]), relevant)
 
 
 def test_without_relevant_items_there_is_no_hit():

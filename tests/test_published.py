@@ -69,6 +69,8 @@ def test_sar_by_hand():
     affinity = np.array([[2.0, 2, 0], [5, 0, 3], [0, 1, 0]])
     assert np.allclose(warm_table.sar(ratings, times), affinity @ alike)
     assert np.allclose(warm_table.sar(ratings, None), ratings @ alike)
+    with pytest.raises(ColdstartError, match="a time for each rating"):
+        warm_table.sar(ratings, sparse.csr_matrix(times.toarray()[::-1] + np.eye(3)))
 
 
 def test_the_warm_table_runs_on_any_catalogue():

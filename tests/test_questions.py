@@ -62,6 +62,7 @@ def test_a_part_keeps_question_and_answer_together(write_atomic):
         ({"qrels": "query_id:token|item_id:token\n"}, "asked.qrels", "no line below it"),
         ({"qrels": "query_id:token|item_id:token|relevance:float\nq1|i1|0\n"}, "asked", "no question with an item"),
         ({"queries": QUERIES + "q1|again\n"}, "asked.queries, line 5", "stands there twice"),
+        ({"qrels": QRELS + "q1|i1|1\n"}, "asked.qrels, line 6", "are judged twice"),
         ({"queries": QUERIES + "q4| \n"}, "asked.queries, line 5", "expected a question, found nothing"),
         ({"queries": "query_id:token|question:token_seq\nq1|a\n"}, "asked.queries, line 1", "'text'"),
     ],

@@ -153,6 +153,8 @@ def test_the_second_stage_ranks_what_the_first_picked():
     assert np.argsort(-scorer(np.arange(2), np.arange(4)), axis=1).tolist() == [[1, 0, 2, 3]] * 2
     all_picked = ranking.two_stages(first, second, 99)(np.arange(2), np.arange(4))
     assert (all_picked == [[0, 5, -9, 9]] * 2).all()
+    with pytest.raises(ColdstartError, match="expected 1 candidate or more, got 0"):
+        ranking.two_stages(first, second, 0)
 
 
 def test_the_oracle_orders_by_what_is_chosen(split):

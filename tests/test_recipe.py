@@ -145,6 +145,28 @@ def test_with_all_landmarks_and_tastes_the_low_rank_is_the_whole(world, split):
     np.testing.assert_allclose(scorer(np.arange(150), new), expected, atol=2e-2)
 
 
+def test_what_others_ask_for_meanwhile_is_not_answered(world, split):
+    whole = Carried(split.train, Likeness(world[1], split.warm_items), SETTING)._parts
+    choices, ours, theirs = split.train[:, split.warm_items], split.candidates[:5], split.candidates[5:9]
+    first = whole.scores(choices, ours)
+
+    class Interrupted(np.ndarray):
+        def tobytes(self):
+            whole.scores(choices, theirs)
+            return np.asarray(self).tobytes()
+
+    np.testing.assert_allclose(whole.scores(choices, ours.view(Interrupted)), first)
+
+
+def test_a_stored_zero_is_no_choice(world, split):
+    train, new = split.train.tolil(), split.candidates[0]
+    train[0, new] = 1
+    stored = train.tocsr()
+    stored.data[(stored.tocoo().row == 0) & (stored.tocoo().col == new)] = 0
+    scorer = Carried(stored, Likeness(world[1], split.warm_items), SETTING)
+    assert scorer.warm.tolist() == split.warm_items.tolist()
+
+
 def test_someone_without_choices_gets_the_average_list(world, split):
     train = split.train.tolil()
     train[0] = 0

@@ -88,3 +88,12 @@ def test_learnt_weights_are_where_the_likelihood_is_highest(rng):
         return np.log(chance).mean() - 0.1 * weights @ weights
 
     assert all(likelihood(best) > likelihood(best + step) for step in 0.01 * rng.normal(size=(10, 3)))
+
+
+@pytest.mark.parametrize("value", [0.1, 1e6 + 0.1])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_equal_scores_become_zeros_whatever_rounding_makes_of_their_mean(value, kind):
+    row = np.full((2, 1000), value, kind)
+    row[1, 0] += 1
+    assert not standardised(row)[0].any()
+    assert standardised(row)[1].std() == pytest.approx(1, rel=1e-3)

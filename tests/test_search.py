@@ -88,6 +88,14 @@ def test_texts_without_words_are_told(texts):
 # --- Vectors ---------------------------------------------------------------------------------------------------------
 
 
+def test_one_question_is_given_in_a_list():
+    index = search.WordIndex(["a green film", "a red car"])
+    assert index.scores(["green"]).shape == (1, 2)
+    for ask in (index.scores, lambda text: index.top(text, 1), search.WordIndex):
+        with pytest.raises(ColdstartError, match="expected a list of texts, got the one string"):
+            ask("green film")
+
+
 def unit(rows):
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 

@@ -176,6 +176,8 @@ def test_scores_read_the_end_of_a_history_and_no_padding():
     np.testing.assert_allclose(long[0], alone[0], rtol=1e-6)
     expected = model.read.weight[1] @ model.film.weight.T
     np.testing.assert_allclose(alone[0], expected.detach().numpy(), rtol=1e-6)
+    with pytest.raises(ColdstartError, match="one choice or more in each history"):
+        sequences.scores_after(model, [np.array([3, 1]), np.array([], int)], 4)
 
 
 def test_recorded_trials_hold_the_settings_that_the_chapter_uses():

@@ -220,6 +220,12 @@ LEAKS = {
         lambda s: {"train": s.train + s.support},
         "a new user has training interactions",
     ),
+    "twice a candidate": (
+        cold_items,
+        {},
+        lambda s: {"candidates": np.append(s.candidates, s.candidates[0])},
+        "an item stands twice among the candidates",
+    ),
     "no candidate": (
         cold_items,
         {},
@@ -377,3 +383,13 @@ def test_known_and_new_share_out_the_candidates(matrix):
     assert parts["new"].tolist() == list(range(5))
     assert np.array_equal(np.sort(np.concatenate(list(parts.values()))), np.sort(split.candidates))
     assert (split.item_counts[parts["known"]] > 0).all() and not split.item_counts[parts["new"]].any()
+
+
+def test_items_are_named_by_number_or_by_a_mask(matrix):
+    some, split = np.array([0, 3, 4]), warm(matrix, 0)
+    mask = np.isin(np.arange(matrix.shape[1]), some)
+    assert split.without(mask).candidates.tolist() == split.without(some).candidates.tolist()
+    asked = k_shot_users(matrix, 0, k=0)
+    assert interview(asked, mask).support.nnz == interview(asked, some).support.nnz
+    with pytest.raises(ColdstartError, match="or a mask of"):
+        interview(asked, mask[:-1])

@@ -297,6 +297,12 @@ def test_unknown_names_are_refused(wrong):
         study.compare(frame({"a": np.ones(3)}), **({"baseline": "a"} | wrong))
 
 
+def test_a_unit_is_a_column_of_the_results():
+    rows = pd.DataFrame({"model": ["a", "b"], "fold": [0, 0], "ndcg": [0.1, 0.2]})
+    with pytest.raises(ColdstartError, match="unit: expected 'user' or 'fold', a column of the results, got 'user'"):
+        study.compare(rows, "a", unit="user")
+
+
 @pytest.mark.parametrize(
     ("number", "text"), [(0.0123, "+.012"), (-0.0123, "−.012"), (0.0001, ".000"), (-0.0004, ".000"), (1.5, "+1.500")]
 )
@@ -309,6 +315,7 @@ def test_evidence_names_what_rows_share_once():
     table = study.compare(rows, "base")
     one, two = "one 0.250, +.050 (+.050 to +.050)", "two 0.300, +.100 (+.100 to +.100)"
     assert phrases.evidence(table) == f"{one}; {two}; base 0.200 (NDCG, 3 folds)"
+    assert phrases.evidence(table.assign(seconds=0.3, times=2.0)) == phrases.evidence(table)  # costs are no evidence
     asked = study.questions(rows, {"a": ("one", "base"), "b": ("two", "one")})
     assert phrases.evidence(asked).split("; ")[1:] == [
         "base 0.200 (NDCG, 3 folds)",

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import threading
 import warnings
 import zlib
 from dataclasses import asdict, replace
@@ -20,11 +21,27 @@ from coldstart_utils.catalogue.atomic import read_atomic
 from coldstart_utils.catalogue.dataset import best_known
 from coldstart_utils.catalogue.movielens import attach_expansion
 from coldstart_utils.ground import ColdstartError
-from coldstart_utils.language.search import REMARKS
+from coldstart_utils.language.encoders import TextEncoder
+from coldstart_utils.language.search import REMARKS, WordIndex
 from coldstart_utils.models import content, evidence
-from coldstart_utils.whatif import atlas, finder, item, item_view, labels, panels, policy, search, state, stills, user
+from coldstart_utils.whatif import (
+    atlas,
+    finder,
+    item,
+    item_view,
+    labels,
+    page,
+    panels,
+    policy,
+    search,
+    state,
+    stills,
+    user,
+    user_view,
+)  # fmt: skip
 from coldstart_utils.whatif.belief import ITEM, USER, answered, arrived
 from coldstart_utils.whatif.bench import DIALS, Dials, front, played
+from coldstart_utils.whatif.reading import Reader
 from coldstart_utils.whatif.state import ItemState, PolicyState, QuestionState, UserState
 from coldstart_utils.whatif.world import STEPS, prepare
 
@@ -751,6 +768,54 @@ def test_a_catalogue_of_one_text_has_the_controls_that_make_sense(write_atomic):
     near = item.new_item(world, shown.views["item"].state).neighbours["film"]
     assert near.str.startswith("warm").all()
     assert all(not view.fault.value for view in shown.views.values())
+
+
+def test_a_sentence_is_read_where_a_column_of_ones_own_is_called_synopsis(write_atomic):
+    plain = catalogue(write_atomic, rich=False)
+    own = replace(plain, items=plain.items.rename(columns={"story": "synopsis"}))
+    world = prepare(own, Words())
+    assert world.body == "synopsis"
+    entries = user.new_user(world, UserState(sentence="a warm tale")).entries
+    assert np.ptp(entries["sentence"]) > 0
+    assert not user.new_user(world, UserState()).entries["sentence"].any()
+
+
+def test_who_has_spoken_of_everything_is_asked_nothing(write_atomic):
+    world = prepare(catalogue(write_atomic, rich=False), Words())
+    warm = [name for name, factor in zip(world.names, world.users.other) if factor.any()]
+    said = UserState(liked=tuple(warm[:20]), unseen=tuple(warm[20:-1]))
+    assert user.new_user(world, said).ask["film"].tolist() == warm[-1:]
+    view = user_view.UserView(world, replace(said, unseen=tuple(warm[20:])), "en")
+    assert view.asked() == "" and "Nothing is left to ask" in told(view.question)
+    for key in ("yes", "no", "never seen"):
+        view.buttons[key].click()
+    assert view.state == view.first and not view.fault.value
+
+
+def test_counting_the_tokens_of_a_question_leaves_the_encoder_alone():
+    reader = Reader(TextEncoder(max_tokens=16))
+    reader.encode(["word " * 40])
+    cut = reader.encoder.tokenizer.backend_tokenizer.truncation
+    assert search.remarked("word " * 40, WordIndex(["a boat"]), reader)["cut"] == {"read": 16, "tokens": 42}
+    assert reader.encoder.tokenizer.backend_tokenizer.truncation == cut is not None
+
+
+def test_who_leaves_while_a_seat_is_found_keeps_none(monkeypatch):
+    visit = pytest.importorskip("coldstart_utils.whatif.visit")
+    house, gone, found = page.House(world=object()), threading.Event(), []
+    house.ready.set()
+    seat = house.seat
+    monkeypatch.setattr(visit, "HOUSE", house)
+    monkeypatch.setattr(visit, "LOOK_AGAIN", 0.0)
+
+    def leaves_meanwhile(visitor):
+        gone.set()
+        house.leave(visitor)
+        return seat(visitor)
+
+    monkeypatch.setattr(house, "seat", leaves_meanwhile)
+    visit.look("somebody", gone, found.append)
+    assert not house.seated and not found
 
 
 def test_occupations_alone_are_offered(write_atomic):

@@ -314,12 +314,27 @@ def test_friends_in_a_folder_and_an_unknown_one(tasteful):
     folder = tasteful(net=net)
     assert worlds.friendships(folder, read_atomic(folder)).nnz == 2, "nobody is their own friend"
     other = tasteful("other", net="source_id:token|target_id:token\nu0|who\n")
-    with pytest.raises(ColdstartError, match=r"other.net, line 2, column 'user_id': the id 'who'"):
+    with pytest.raises(ColdstartError, match=r"other.net, line 2, column 'target_id': the id 'who'"):
         worlds.friendships(other, read_atomic(other))
     bare = tasteful("bare")
     assert opened.befriended(bare, Reader()).empty
     with pytest.raises(ColdstartError, match=r"ends in \.topics, found none"):
         worlds.topics_given(bare, read_atomic(bare))
+
+
+def test_how_often_is_a_number_in_each_row(write_atomic):
+    inter = "user_id:token|item_id:token|listens:float|mood:token\nu1|i1|3|low\nu2|i1|{}|high\n"
+    folder = write_atomic(inter=inter.format(2))
+    assert worlds.strengths(folder, read_atomic(folder), "listens").toarray().tolist() == [[3], [2]]
+    with pytest.raises(ColdstartError, match="column 'mood': expected the type float"):
+        worlds.strengths(folder, read_atomic(folder), "mood")
+    empty = write_atomic("empty", inter=inter.format(""))
+    with pytest.raises(ColdstartError, match="line 3, column 'listens': expected a finite number"):
+        worlds.strengths(empty, read_atomic(empty), "listens")
+    topics = "user_id:token|tag:token_seq|times:float\nu1|rock|\n"
+    said = write_atomic("said", inter=inter.format(2), topics=topics)
+    with pytest.raises(ColdstartError, match="line 2, column 'times': expected a finite number"):
+        worlds.topics_given(said, read_atomic(said))
 
 
 # --- Crossing --------------------------------------------------------------------------------------------------------

@@ -97,9 +97,9 @@ def _absolute(place: str) -> str:
 def run(
     notebooks: Annotated[list[str] | None, typer.Argument(help="Numbers, names or paths; all if none.")] = None,
     parameter: Annotated[list[str] | None, typer.Option("-p", metavar="NAME VALUE", help="Set a parameter.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="The same code on less data, drawing nothing.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="The same code on less data; no figures are saved.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Notebooks run at a time.")] = 2,
-    figures: Annotated[bool, typer.Option("--figures", help="Renew figures/ instead of drawing into build/.")] = False,
+    figures: Annotated[bool, typer.Option("--figures", help="Save figures in figures/, not in build/.")] = False,
 ) -> None:
     """Execute notebooks, tell which of their claims hold, and bind their pages as a book."""
     root = find_root(Path.cwd())
@@ -145,7 +145,7 @@ def book() -> None:
 
 @app.command()
 def demo(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen, at 127.0.0.1.")] = 8866,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port at 127.0.0.1.")] = 8866,
     most: Annotated[int, typer.Option(min=1, help="Visitors at a time.")] = VISITORS,
     dataset: Annotated[str, typer.Option(help="A data set, or a folder of atomic files.")] = "ml-100k",
 ) -> None:
@@ -159,7 +159,7 @@ def demo(
 
 @app.command()
 def advise(folder: Annotated[str, typer.Argument(help="A folder of atomic files, or a data set by name.")]) -> None:
-    """Measure a catalogue in about a minute, and say what to try first for its new items."""
+    """Measure a catalogue in about a minute, and say what to try first to rank its new items."""
     from ..catalogue.sources import load_dataset
     from ..language.encoders import TextEncoder
     from .advice import advise as measure
@@ -171,8 +171,8 @@ def advise(folder: Annotated[str, typer.Argument(help="A folder of atomic files,
 @app.command("serve")
 def serve_store(
     store: Annotated[Path, typer.Option(help="The folder of the store; an empty one is filled first.")],
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen.")] = 8899,
-    host: Annotated[str, typer.Option(help="Other than 127.0.0.1 it needs COLDSTART_TOKEN.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port.")] = 8899,
+    host: Annotated[str, typer.Option(help="Address; one that others reach needs COLDSTART_TOKEN.")] = "127.0.0.1",
     data: Annotated[str, typer.Option(help="What fills an empty store: a data set, a folder, or none.")] = "ml-100k",
     retrain_after: Annotated[int, typer.Option(min=1, help="Events after which a new model is learnt.")] = 10_000,
 ) -> None:
@@ -187,21 +187,21 @@ def scale(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder with Parquet tables choices and texts; or a catalogue: its name or atomic files."
+            help="A folder with the Parquet tables choices and texts, or one of atomic files, or a data set."
         ),
     ],
-    out: Annotated[str, typer.Argument(help="An empty folder for what is learnt.")],
+    out: Annotated[str, typer.Argument(help="The folder for what is learnt, without lists of an earlier job.")],
     after: Annotated[
-        str, typer.Option(help="Folder of an earlier job: OUT gets what it learnt, and the new items in SOURCE/texts.")
+        str, typer.Option(help="Folder of an earlier job, whose factors stay; the new items in SOURCE/texts are added.")
     ] = "",
     master: Annotated[
-        str, typer.Option(help="A cluster's address; local[2]: two threads of this machine.")
+        str, typer.Option(help="Address of a cluster, or local[2] for two threads of this machine.")
     ] = "local[2]",
-    rank: Annotated[int, typer.Option(min=1, help="Numbers of a factor; with --after, those of before.")] = 32,
-    top_k: Annotated[int, typer.Option(min=1, help="Length of a list; with --after, at most that of before.")] = 20,
-    parts: Annotated[int, typer.Option(min=1, help="Partitions; two or three for each core.")] = 4,
+    rank: Annotated[int, typer.Option(min=1, help="Numbers in a factor; with --after, as many as before.")] = 32,
+    top_k: Annotated[int, typer.Option(min=1, help="Length of a list; with --after, at most as before.")] = 20,
+    parts: Annotated[int, typer.Option(min=1, help="Partitions; take two or three a core.")] = 4,
 ) -> None:
-    """Learn factors, the bridge to new items and everybody's list by Apache Spark, past one machine."""
+    """Learn factors, the bridge to new items and a list for every user by Apache Spark, past one machine."""
     from ..serving.scale import scale as submit
     from ..serving.spark_factors import Settings
 
@@ -221,7 +221,7 @@ def list_notebooks() -> None:
 
 @data_app.callback(invoke_without_command=True)
 def data(ctx: typer.Context) -> None:
-    """Show the data sets: what is installed where, how large, under which licence."""
+    """Show the data sets: where each is installed, how large it is, and its licence."""
     if ctx.invoked_subcommand:
         return
     from ..catalogue.sources import sources
@@ -253,9 +253,9 @@ def install(name: Annotated[str, typer.Argument(help=f"One of {', '.join([*INSTA
 
 @app.command()
 def refresh(
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if something is stale.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if something is stale.")] = False,
 ) -> None:
-    """Bring up to date what is generated: navigation and stripped notebooks, the gallery of the README, RESULTS.md."""
+    """Renew what is generated: navigation in notebooks without outputs, README's gallery, RESULTS.md, CARD.md."""
     root = find_root(Path.cwd())
     texts = generated(root, find_notebooks(root))
     if root / "README.md" not in texts:

@@ -63,7 +63,7 @@ def save_figure(fig: Figure, name: str, data: pd.DataFrame, run: Run, *, alt: st
         # Two notebooks may save at the same time.
         with FileLock(folder / ".manifest.lock"):
             manifest = folder / "manifest.json"
-            entries = json.loads(manifest.read_text()) if manifest.is_file() else {}
+            entries = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
             told = all(entries.get(name, {}).get(key) == entry[key] for key in ("notebook", "parameters", "alt"))
             told = told and entries[name]["data_sha256"] == _hash(folder / f"{name}.csv")
             if told and _same(folder, name, table, picture):

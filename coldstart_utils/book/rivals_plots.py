@@ -109,13 +109,6 @@ def learning(curves: pd.DataFrame, *, title: str, level: Mapping[str, float] | N
     return fig
 
 
-def standings(rows: pd.DataFrame, rivals: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return the means of all models, worlds across, the best on average at the top."""
-    table = rows.pivot_table(index="model", columns="world", values="mean", sort=False)
-    table = table if rivals is None else table.loc[list(rivals)]
-    return table.loc[table.mean(axis=1).sort_values(ascending=False).index]
-
-
 def live_told(means: pd.Series, seconds: pd.Series, solved: str, networks: Sequence[str]) -> str:
     """Return whether the best of the `networks` reaches more than the `solved` bridge on one fold, and at what time.
 

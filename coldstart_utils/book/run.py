@@ -6,6 +6,7 @@ import ast
 import json
 import multiprocessing
 import os
+import re
 import sys
 import tempfile
 import time
@@ -55,8 +56,11 @@ def find_root(start: Path) -> Path:
 
 
 def number_of(path: Path) -> int:
-    """Return the number of a chapter, with which its file's name begins."""
-    return int(path.name.split("_")[0].split(".")[0])
+    """Return the number of a chapter, the digits with which its file's name begins; ColdstartError without any."""
+    digits = re.match(r"\d+", path.name)
+    if digits is None:
+        raise ColdstartError(f"{path.name}: expected a name that begins with a number")
+    return int(digits[0])
 
 
 def find_notebooks(root: Path, names: Iterable[str] = ()) -> list[Path]:
@@ -80,7 +84,7 @@ def parse_value(text: str) -> Any:
     """Return the Python literal that `text` spells, or `text` itself."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # all that `literal_eval` may raise
         return text
 
 

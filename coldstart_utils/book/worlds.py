@@ -203,9 +203,10 @@ def crossed(place: Place, encoder: TextEncoder, how: How = FULL) -> pd.DataFrame
     The rivals are untrained text, and neighbours and a bridge of the world itself. Metric 'films' counts the source's.
     """
     try:
-        source = sample(load_dataset("ml-1m"), 2 * how.items, how.users, seed=how.seed)
+        whole = load_dataset("ml-1m")
     except ColdstartError:  # not installed
         return NOTHING
+    source = sample(whole, 2 * how.items, how.users, seed=how.seed)
     target = sample(open_world(place), how.items, how.users, seed=how.seed)
     own = crossing.not_shared(source, target)
     X = source.matrix()[:, own]

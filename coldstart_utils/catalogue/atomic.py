@@ -166,23 +166,35 @@ def entity_table(path: Path | None, key: str, inter: pd.DataFrame) -> pd.DataFra
     if path is None:
         return pd.DataFrame({key: inter[key].drop_duplicates().tolist()})
     frame = read_table(path, (key,))
-    twice = frame[key].duplicated()
-    if twice.any():
-        line = twice.idxmax()
-        raise ColdstartError(f"{path}, line {line + 2}, column {key!r}: the id {frame[key][line]!r} stands there twice")
+    refuse_twice(frame[key], path)
     return frame
 
 
-def rows_of(frame: pd.DataFrame, key: str, entities: pd.DataFrame, path: Path, known: Path | None) -> np.ndarray:
-    """Return the row in `entities` of each id in the column `key`; ColdstartError names file, line and unknown id."""
-    codes = pd.Index(entities[key]).get_indexer(frame[key])
+def refuse_twice(ids: pd.Series, path: Path) -> None:
+    """Raise ColdstartError naming file, line and column if an id stands in the column `ids` twice."""
+    twice = ids.duplicated()
+    if twice.any():
+        line = twice.idxmax()
+        raise ColdstartError(f"{path}, line {line + 2}, column {ids.name!r}: the id {ids[line]!r} stands there twice")
+
+
+def rows_of(
+    frame: pd.DataFrame, key: str, entities: pd.DataFrame, path: Path, known: Path | None, *, column: str = ""
+) -> np.ndarray:
+    """Return the row in `entities` of each id in a `column` of the frame (by default the one that is called `key` too).
+
+    Raises ColdstartError naming the file at `path`, line, column and an id that `known`, the file of the entities, has
+    not.
+    """
+    column = column or key
+    codes = pd.Index(entities[key]).get_indexer(frame[column])
     if (codes < 0).any():
         line = int(np.argmax(codes < 0))
         where = known.name if known else "the .inter file"
-        others = frame[key][codes < 0].nunique() - 1
+        others = frame[column][codes < 0].nunique() - 1
         more = f" (nor are {others} other ids)" if others else ""
         raise ColdstartError(
-            f"{path}, line {line + 2}, column {key!r}: the id {frame[key][line]!r} is not in {where}, "
+            f"{path}, line {line + 2}, column {column!r}: the id {frame[column][line]!r} is not in {where}, "
             f"where it must be{more}"
         )
     return codes

@@ -40,6 +40,8 @@ class Log:
         for name in ("place", "reward", "propensity", "context"):
             if len(getattr(self, name)) != len(self.item):
                 raise ColdstartError(f"log: expected {len(self.item)} rows of {name}, got {len(getattr(self, name))}")
+        if len(self.content) != self.items:
+            raise ColdstartError(f"log: expected {self.items} rows of content, got {len(self.content)}")
         if not len(self.item):
             raise ColdstartError("log: expected at least one decision, got none")
         for name, most in (("item", self.items), ("place", self.places)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -132,8 +133,12 @@ def item_vectors(dataset: Dataset, path: str | Path) -> np.ndarray:
     own = dataset.items["item_id"]
     try:
         stored = np.load(path, allow_pickle=False)
-        ids, vectors = (own, stored) if isinstance(stored, np.ndarray) else (stored["ids"], stored["vectors"])
-    except (OSError, ValueError, KeyError) as error:
+        if isinstance(stored, np.ndarray):
+            ids, vectors = own, stored
+        else:
+            with stored:
+                ids, vectors = stored["ids"], stored["vectors"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ColdstartError(f"{path}: expected a .npy file, or a .npz file of ids and vectors ({error})") from None
     ids = pd.Index(np.ravel(ids).astype(str))
     if vectors.ndim != 2 or len(vectors) != len(ids) or vectors.dtype.kind not in "fiu":

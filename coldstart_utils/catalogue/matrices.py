@@ -63,9 +63,8 @@ def feedback(matrix: Matrix, name: str = "interactions") -> sparse.csr_matrix:
 
 def entries_at(values: Matrix, pattern: sparse.csr_matrix) -> sparse.csr_matrix:
     """Return those stored entries of `values` [users, items] where `pattern` has one, zeros among them."""
-    own, asked = stored(values).tocoo(), pattern.tocoo()
-    width = np.int64(pattern.shape[1])
-    return entries_where(own, np.isin(own.row * width + own.col, asked.row * width + asked.col))
+    own = stored(values)
+    return entries_where(own, _stored_in(own, pattern))
 
 
 def entries_where(matrix: sparse.sparray, kept: Array) -> sparse.csr_matrix:
@@ -76,14 +75,40 @@ def entries_where(matrix: sparse.sparray, kept: Array) -> sparse.csr_matrix:
     return sparse.csr_matrix((own.data[kept], (own.row[kept], own.col[kept])), shape=own.shape)
 
 
+def entries_less(matrix: sparse.csr_matrix, other: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return those stored entries of `matrix` [users, items] where `other` has none, zeros among them."""
+    return entries_where(matrix, ~_stored_in(matrix, other))
+
+
+def _stored_in(matrix: sparse.csr_matrix, other: sparse.csr_matrix) -> Array:
+    """Return for each stored entry of `matrix` whether `other` stores one at the same place [stored]."""
+    own, asked, width = matrix.tocoo(), other.tocoo(), np.int64(matrix.shape[1])
+    return np.isin(own.row * width + own.col, asked.row * width + asked.col)
+
+
+def place_in_row(row: Array, rng: np.random.Generator) -> Array:
+    """Return the place 0, 1, … of each entry in a random order of the entries with the same `row` [entries]."""
+    order = np.lexsort([rng.random(len(row)), row])
+    ordered, place = row[order], np.empty(len(row), int)
+    place[order] = np.arange(len(row)) - np.searchsorted(ordered, ordered)
+    return place
+
+
+def some_of_each_row(matrix: sparse.csr_matrix, k: int | Array, rng: np.random.Generator) -> sparse.csr_matrix:
+    """Return k random entries of every row, or k[row] of each (all of them where there are fewer)."""
+    row = matrix.tocoo().row
+    return entries_where(matrix, place_in_row(row, rng) < np.broadcast_to(k, matrix.shape[:1])[row])
+
+
 def places(index: Any, n: int, name: str = "items") -> Array:
     """Return row numbers [m] from row numbers or from a mask [n]; ColdstartError for one outside 0 to n − 1."""
     index = np.asarray(index)
-    if index.dtype == bool and len(index) == n:
+    mask = index.dtype == bool
+    if mask and len(index) == n:
         return np.flatnonzero(index)
     # An empty list is an array of floating numbers.
     whole = index.astype(np.intp)
-    if not np.array_equal(whole, index) or (index.size and not 0 <= whole.min() <= whole.max() < n):
+    if mask or not np.array_equal(whole, index) or (index.size and not 0 <= whole.min() <= whole.max() < n):
         raise ColdstartError(f"{name}: expected row numbers of 0 to {n - 1}, or a mask of {n}")
     return whole
 

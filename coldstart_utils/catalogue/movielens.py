@@ -67,6 +67,17 @@ def attach_expansion(dataset: Dataset) -> Dataset:
     )
 
 
+def expanded(dataset: Dataset) -> bool:
+    """Return whether the items have all generated columns; a catalogue of one's own may have one that is called so."""
+    return set(GENERATED) <= set(dataset.items.columns)
+
+
+def own_columns(dataset: Dataset) -> list[str]:
+    """Return the columns of the items but their id and, where they are `expanded`, the generated ones."""
+    others = {"item_id", *(GENERATED if expanded(dataset) else ())}
+    return [column for column in dataset.items.columns if column not in others]
+
+
 def clean_title(title: str) -> str:
     """Return the title as it is spoken: 'Postino, Il (The Postman)' → 'Il Postino (The Postman)'."""
     main, parenthesis, rest = title.partition(" (")

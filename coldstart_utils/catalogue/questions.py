@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import sparse
 
 from ..ground import ColdstartError, cache_dir, package_file, written_aside
-from .atomic import entity_table, only_file, read_table, refuse_nan, rows_of
+from .atomic import only_file, read_table, refuse_nan, refuse_twice, rows_of
 from .dataset import Dataset
 from .movielens import package_table
 
@@ -61,15 +61,15 @@ def read_questions(folder: str | Path, dataset: Dataset) -> Questions:
     """Return the questions about `dataset` in a folder with one `.queries` and one `.qrels` file.
 
     `.queries` has query_id and text, `.qrels` query_id, item_id and, if not all are alike, relevance (0: does not
-    answer). Raises ColdstartError naming file, line and column for a missing file or column, an empty text, an id
-    twice, a judgement on an unknown question or item, a relevance below 0 or none.
+    answer). Raises ColdstartError naming file, line and column for a missing file or column, an empty text, an id or
+    a judgement twice, a judgement on an unknown question or item, a relevance below 0 or none.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ColdstartError(f"questions: expected a folder with a .queries and a .qrels file, got {str(folder)!r}")
     queries, qrels = (_file(folder, kind) for kind in ("queries", "qrels"))
-    read_table(queries, ("query_id", "text"))
-    table = entity_table(queries, "query_id", pd.DataFrame())
+    table = read_table(queries, ("query_id", "text"))
+    refuse_twice(table["query_id"], queries)
     if (empty := table["text"].str.strip() == "").any():
         raise ColdstartError(f"{queries}, line {empty.idxmax() + 2}, column 'text': expected a question, found nothing")
     judged = read_table(qrels, ("query_id", "item_id"))
@@ -77,6 +77,9 @@ def read_questions(folder: str | Path, dataset: Dataset) -> Questions:
     refuse_nan(grades, qrels, "relevance")
     if (below := grades < 0).any():
         raise ColdstartError(f"{qrels}, line {below.idxmax() + 2}, column 'relevance': expected 0 or more")
+    # Grades of one pair would be added up.
+    if (twice := judged.duplicated(["query_id", "item_id"])).any():
+        raise ColdstartError(f"{qrels}, line {twice.idxmax() + 2}: this question and item are judged twice")
     rows = rows_of(judged, "query_id", table, qrels, queries)
     items = rows_of(judged, "item_id", dataset.items, qrels, Path(f"the items of {dataset.name}"))
     return _questions(folder.name, table, rows, items, grades.to_numpy(float), dataset)

@@ -9,7 +9,15 @@ import numpy as np
 from scipy import sparse
 
 from ..ground import ColdstartError
-from .matrices import entries_at, entries_where, feedback, places
+from .matrices import (
+    entries_at,
+    entries_less,
+    entries_where,
+    feedback,
+    place_in_row,
+    places,
+    some_of_each_row,
+)
 
 Array = np.ndarray
 
@@ -38,7 +46,7 @@ class Split:
 
     @property
     def warm_items(self) -> Array:
-        """Return the items with at least one training interaction."""
+        """Return the items with at least one training interaction [warm], ascending."""
         return np.flatnonzero(np.diff(self.train.tocsc().indptr))
 
     @property
@@ -47,14 +55,18 @@ class Split:
         return np.diff(self.train.tocsc().indptr)
 
     def without(self, items: Array) -> Split:
-        """Return the same protocol with `items` neither ranked nor asked for; users who ask for nothing else leave."""
-        left = self.candidates[~np.isin(self.candidates, items)]
+        """Return the same protocol with `items`, row numbers or a mask, neither ranked nor asked for; users who ask for
+        nothing else leave.
+        """
+        left = self.candidates[~np.isin(self.candidates, places(items, self.train.shape[1]))]
         test = entries_where(self.test, np.isin(self.test.tocoo().col, left))
         return replace(self, test=test, candidates=left, users=np.flatnonzero(np.diff(test.indptr)))
 
 
 def check_no_leak(split: Split) -> None:
-    """Raise ColdstartError if a tested pair is known already, a cold one is not cold, or a target is no candidate."""
+    """Raise ColdstartError if a tested pair is known already, a cold one is not cold, a target is no candidate, or one
+    stands twice among these.
+    """
     known = split.train.astype(bool) + split.support.astype(bool)
     if known.multiply(split.test.astype(bool)).nnz:
         raise ColdstartError(f"split {split.kind}: a tested pair of user and item is in the training data")
@@ -65,6 +77,13 @@ def check_no_leak(split: Split) -> None:
     asked = np.unique(split.test.nonzero()[1])
     if not np.isin(asked, split.candidates).all():
         raise ColdstartError(f"split {split.kind}: a tested item is not among the candidates")
+    if len(np.unique(split.candidates)) < len(split.candidates):
+        raise ColdstartError(f"split {split.kind}: an item stands twice among the candidates")
+
+
+def _check_whole(k: int) -> None:
+    if not 0 <= k < np.inf or k != int(k):
+        raise ColdstartError(f"k: expected 0 or more, got {k}; k is a whole number")
 
 
 def _choose(population: Array, fraction: float, rng: np.random.Generator) -> Array:
@@ -72,17 +91,6 @@ def _choose(population: Array, fraction: float, rng: np.random.Generator) -> Arr
     if not 0 < n < len(population):
         raise ColdstartError(f"split: a share of {fraction} of {len(population)} leaves one side empty")
     return np.sort(rng.choice(population, n, replace=False))
-
-
-def _reveal(matrix: sparse.csr_matrix, k: int | Array, rng: np.random.Generator) -> sparse.csr_matrix:
-    """Return k random entries of every row, or k[row] of each (all of them where there are fewer)."""
-    coo = matrix.tocoo()
-    order = np.lexsort([rng.random(coo.nnz), coo.row])
-    row = coo.row[order]
-    place = np.arange(coo.nnz) - np.searchsorted(row, row)
-    mask = np.zeros(coo.nnz, bool)
-    mask[order[place < np.broadcast_to(k, matrix.shape[:1])[row]]] = True
-    return entries_where(matrix, mask)
 
 
 def _split(kind: str, seed: int, train: Any, test: Any, candidates: Array, support: Any = None) -> Split:
@@ -104,8 +112,8 @@ def warm(matrix: sparse.csr_matrix, seed: int, *, fraction: float = 0.2) -> Spli
     """
     matrix = feedback(matrix)
     each = _hidden_of_each(np.diff(matrix.indptr), fraction, seed)
-    test = _reveal(matrix, each, np.random.default_rng(seed))
-    train = _subtract(matrix, test)
+    test = some_of_each_row(matrix, each, np.random.default_rng(seed))
+    train = entries_less(matrix, test)
     candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
     return _split("warm", seed, train, entries_where(test, np.isin(test.tocoo().col, candidates)), candidates)
 
@@ -134,11 +142,9 @@ def warm_parts(matrix: sparse.csr_matrix, n: int, *, seed: int = 0) -> list[Spli
     matrix = feedback(matrix)
     if not 2 <= n <= matrix.nnz:
         raise ColdstartError(f"warm_parts: expected 2 to {matrix.nnz} parts, got {n!r}")
-    coo, rng = matrix.tocoo(), np.random.default_rng(seed)
-    order = np.lexsort([rng.random(coo.nnz), coo.row])
-    row = coo.row[order]
-    part = np.empty(coo.nnz, int)
-    part[order] = (np.arange(coo.nnz) - np.searchsorted(row, row) + rng.integers(n, size=matrix.shape[0])[row]) % n
+    row, rng = matrix.tocoo().row, np.random.default_rng(seed)
+    place, start = place_in_row(row, rng), rng.integers(n, size=matrix.shape[0])
+    part = (place + start[row]) % n
     parts = []
     for number in range(n):
         train, test = entries_where(matrix, part != number), entries_where(matrix, part == number)
@@ -193,19 +199,18 @@ def k_shot_users(
     cold).
 
     The same seed hides the same users for every k, and ratings revealed at k are revealed at k + 1 too. All warm
-    items are candidates. `new` names the users to hide. Raises ColdstartError if k is negative or a side would be
-    empty.
+    items are candidates. `new` names the users to hide. Raises ColdstartError if k is no whole number of 0 or
+    more, or a side would be empty.
     """
-    if k < 0:
-        raise ColdstartError(f"k: expected 0 or more, got {k}")
+    _check_whole(k)
     rng, matrix = np.random.default_rng(seed), feedback(matrix)
     new = _choose(np.arange(matrix.shape[0]), fraction, rng) if new is None else places(new, matrix.shape[0], "users")
     hidden = np.isin(matrix.tocoo().row, new)
     train, rest = entries_where(matrix, ~hidden), entries_where(matrix, hidden)
     candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
     rest = entries_where(rest, np.isin(rest.tocoo().col, candidates))
-    support = _reveal(rest, k, rng)
-    return _split("k_shot_users", seed, train, _subtract(rest, support), candidates, support)
+    support = some_of_each_row(rest, k, rng)
+    return _split("k_shot_users", seed, train, entries_less(rest, support), candidates, support)
 
 
 def k_shot_items(
@@ -218,15 +223,14 @@ def k_shot_items(
     with the same cold items, chosen `among` those given, or `hide_items` of those named by `new`. Raises ColdstartError
     if k is negative or a side is empty.
     """
-    if k < 0:
-        raise ColdstartError(f"k: expected 0 or more, got {k}")
+    _check_whole(k)
     if new is None:
         cold = cold_items(matrix, seed, fraction=fraction, among=among)
     else:
         cold = hide_items(matrix, new, seed=seed)
     rng = np.random.default_rng([seed, 1])
-    support = _reveal(sparse.csr_matrix(cold.test.T), k, rng).T.tocsr()
-    test = _subtract(cold.test, support)
+    support = some_of_each_row(sparse.csr_matrix(cold.test.T), k, rng).T.tocsr()
+    test = entries_less(cold.test, support)
     shown, asked = (np.diff(part.tocsc().indptr)[cold.candidates] > 0 for part in (support, test))
     return _split("k_shot_items", seed, cold.train, test, cold.candidates[asked | ~shown], support)
 
@@ -237,20 +241,20 @@ def revealed(split: Split, k: int) -> sparse.csr_matrix:
     One split that reveals many serves a whole curve: what is asked stays the same for every k, and what is shown at k
     is shown at k + 1 too. Raises ColdstartError if k is negative.
     """
-    if k < 0:
-        raise ColdstartError(f"k: expected 0 or more, got {k}")
+    _check_whole(k)
     rows = split.support if split.kind == "k_shot_users" else split.support.T
-    return _reveal(sparse.csr_matrix(rows), k, np.random.default_rng([split.seed, 3]))
+    return some_of_each_row(sparse.csr_matrix(rows), k, np.random.default_rng([split.seed, 3]))
 
 
 def interview(split: Split, items: Array) -> Split:
     """Return the protocol in which each new user of a `k_shot_users` split says of `items` whether they chose them.
 
-    Their choices among these items are revealed, and no others; the items are not ranked. Users who chose nothing else
-    leave. Raises ColdstartError for a split of another kind.
+    Their choices among these items, row numbers or a mask, are revealed, and no others; the items are not ranked. Users
+    who chose nothing else leave. Raises ColdstartError for a split of another kind, or items that are none.
     """
     if split.kind != "k_shot_users":
         raise ColdstartError(f"interview: expected a split of kind 'k_shot_users', got {split.kind!r}")
+    items = places(items, split.train.shape[1])
     chosen = (split.support + split.test).tocsr()
     told = np.isin(chosen.tocoo().col, items)
     whole = replace(split, support=sparse.csr_matrix(chosen.shape), test=chosen)
@@ -282,12 +286,6 @@ def temporal(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix, *, fracti
     train = entries_where(matrix, ~late)
     candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
     return _split("temporal", 0, train, entries_where(matrix, late & np.isin(coo.col, candidates)), candidates)
-
-
-def _subtract(matrix: sparse.csr_matrix, revealed: sparse.csr_matrix) -> sparse.csr_matrix:
-    coo, shown = matrix.tocoo(), revealed.tocoo()
-    width = np.int64(matrix.shape[1])
-    return entries_where(matrix, ~np.isin(coo.row * width + coo.col, shown.row * width + shown.col))
 
 
 def _times(matrix: sparse.csr_matrix, timestamps: sparse.csr_matrix) -> Array:

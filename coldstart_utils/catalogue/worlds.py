@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from ..ground import ColdstartError, cache_dir
-from .atomic import only_file, read_table, rows_of
+from .atomic import only_file, read_table, refuse_nan, rows_of
 from .dataset import Dataset, best_known
 from .sources import WHEELS, load_dataset
 
@@ -80,11 +80,9 @@ def friendships(folder: Path, dataset: Dataset) -> sparse.csr_matrix:
 
     Raises ColdstartError naming file, line and column for a missing file or an unknown id.
     """
-    path = _needed(folder, "net")
-    table = read_table(path, ("source_id", "target_id"))
-    users = Path(f"the users of {dataset.name}")
-    ends = [rows_of(table.rename(columns={c: "user_id"}), "user_id", dataset.users, path, users)
-            for c in ("source_id", "target_id")]  # fmt: skip
+    path, columns = _needed(folder, "net"), ("source_id", "target_id")
+    table, users = read_table(path, columns), Path(f"the users of {dataset.name}")
+    ends = [rows_of(table, "user_id", dataset.users, path, users, column=column) for column in columns]
     apart = ends[0] != ends[1]
     pairs = (np.ones(apart.sum()), (ends[0][apart], ends[1][apart]))
     A = sparse.csr_matrix(pairs, shape=(dataset.n_users, dataset.n_users))
@@ -94,7 +92,8 @@ def friendships(folder: Path, dataset: Dataset) -> sparse.csr_matrix:
 def strengths(folder: Path, dataset: Dataset, column: str) -> sparse.csr_matrix:
     """Return users × items with a column of `.inter` that the loader leaves aside, such as 'listens'; ones without it.
 
-    Raises ColdstartError naming file, line and column for an id that the catalogue has not.
+    Raises ColdstartError naming file, line and column for an id that the catalogue has not, and for what is no finite
+    number.
     """
     path = _needed(folder, "inter")
     table = read_table(path, ("user_id", "item_id"))
@@ -102,19 +101,24 @@ def strengths(folder: Path, dataset: Dataset, column: str) -> sparse.csr_matrix:
         rows_of(table, f"{kind}_id", entities, path, Path(f"the {kind}s of {dataset.name}"))
         for kind, entities in (("user", dataset.users), ("item", dataset.items))
     )
-    values = table[column].to_numpy(float) if column in table else np.ones(len(table))
+    values = np.ones(len(table))
+    if column in table:
+        refuse_nan(table[column], path, column)
+        values = table[column].to_numpy()
     return sparse.csr_matrix((values, (users, items)), shape=(dataset.n_users, dataset.n_items))
 
 
 def topics_given(folder: Path, dataset: Dataset, *, least: int = 10) -> tuple[pd.DataFrame, sparse.csr_matrix]:
     """Return the rows of `.topics` (user, tag, times), and users × those topics that at least so many users gave.
 
-    Raises ColdstartError naming file, line and column for a missing file or an unknown id.
+    Raises ColdstartError naming file, line and column for a missing file, an unknown id, and times that are no finite
+    numbers.
     """
     path = _needed(folder, "topics")
     table = read_table(path, ("user_id", "tag"))
     rows = rows_of(table, "user_id", dataset.users, path, Path(f"the users of {dataset.name}"))
     times = table["times"] if "times" in table else pd.Series(1.0, table.index)
+    refuse_nan(times, path, "times")
     table = pd.DataFrame({"user": rows, "tag": table["tag"], "times": times})
     codes, names = pd.factorize(table["tag"])
     T = sparse.csr_matrix((np.ones(len(table)), (rows, codes)), shape=(dataset.n_users, len(names)))

@@ -42,7 +42,6 @@ Array = np.ndarray
 FILE = "ml-100k-learning-curves.tsv"
 KEY = ["arm", "rate", "fold", "step"]
 CHECKPOINTS = (0, 7, 20, 70, 200, 700)
-FACTORS = (1.0, 3.0, 1 / 3)
 PENALTIES = (0.3, 1.0, 3.0, 10.0)
 ITEMS_A_STEP, WARM_UP, MAX_TOKENS = 64, 7, 32
 

@@ -12,13 +12,14 @@ from scipy import sparse
 from ..catalogue.dataset import Dataset
 from ..catalogue.features import graph_features, idf, item_texts, token_features
 from ..catalogue.matrices import feedback, floats
-from ..catalogue.movielens import GENERATED
+from ..catalogue.movielens import expanded, own_columns
 from ..ground import ColdstartError
 from .encoders import TextEncoder, checked
 
 Array = np.ndarray
 
 SAYS_NOTHING = {"", "nan", "none", "null", "other", "unknown", "na", "n/a"}
+GENDERS = {"m": "male", "man": "male", "f": "female", "w": "female", "woman": "female"}
 COMBINATIONS: dict[str, Callable[..., Array]] = {
     "concat": lambda *parts: np.concatenate(parts, axis=1),
     "mean": lambda *parts: np.mean(parts, axis=0),
@@ -59,9 +60,7 @@ def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | 
     vector', 'keywords vector', 'people', 'generated words', 'one long vector' (all in one text). Raises ColdstartError
     if the items have no text.
     """
-    # A catalogue of one's own may have a column called 'synopsis' or 'keywords'; only the expansion has all four.
-    expanded = set(GENERATED) <= set(dataset.items.columns)
-    columns = [c for c in dataset.items.columns if not (expanded and c in GENERATED)]
+    columns = own_columns(dataset)
     title = item_texts(dataset, ["title"])
     blocks: dict[str, Array | sparse.csr_matrix] = {
         "title words": tfidf(title),
@@ -76,7 +75,7 @@ def content_blocks(dataset: Dataset, encoder: TextEncoder) -> dict[str, Array | 
     blocks |= {name: token_features(dataset, [name]) for name in ("genres", "year") if name in columns}
     if len(dataset.triples):
         blocks["graph"] = idf(graph_features(dataset))
-    if expanded:
+    if expanded(dataset):
         synopsis, keywords = dataset.items["synopsis"].tolist(), dataset.items["keywords"].tolist()
         blocks |= {
             "synopsis vector": encoder.encode(synopsis),
@@ -110,14 +109,7 @@ def user_texts(dataset: Dataset) -> list[str]:
         raise ColdstartError(f"{dataset.name}: no attributes of users; there is nothing to write about them")
     gender = users.get("gender", pd.Series("", users.index)).map(_gender)
     age = users.get("age", pd.Series("", users.index)).map(_whole)
-    # Some data sets code occupations as numbers, which say nothing to a language model.
-    occupation = users.get("occupation", pd.Series("person", users.index)).map(
-        lambda value: (
-            value
-            if isinstance(value, str) and not value.isdigit() and value.strip().lower() not in SAYS_NOTHING
-            else "person"
-        )
-    )
+    occupation = users.get("occupation", pd.Series("person", users.index)).map(_occupation)
     return [
         _with_article((f"{a}-year-old " if a else "") + o) + (f", {g}" if g else "") + "."
         for a, o, g in zip(age, occupation, gender)
@@ -128,11 +120,19 @@ def _with_article(noun: str) -> str:
     return ("An " if noun.lower().startswith((*"aeiou8", "11-", "18-")) else "A ") + noun
 
 
+def _occupation(value: object) -> str:
+    # Some data sets code occupations as numbers, which say nothing to a language model.
+    if not isinstance(value, str) or value.isdigit() or value.strip().lower() in SAYS_NOTHING:
+        return "person"
+    return value
+
+
 def _gender(value: object) -> str:
     said = str(value).strip().lower()
-    return {"m": "male", "man": "male", "f": "female", "w": "female", "woman": "female"}.get(
-        said, said if len(said) > 1 and said.replace("-", "").isalpha() and said not in SAYS_NOTHING else ""
-    )
+    if said in GENDERS:
+        return GENDERS[said]
+    tells = len(said) > 1 and said.replace("-", "").isalpha() and said not in SAYS_NOTHING
+    return said if tells else ""
 
 
 def _whole(value: object) -> str:

@@ -104,11 +104,12 @@ def deployed(encoder: TextEncoder, folder: Path) -> dict[str, TextEncoder]:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     # It recommends a pass over shapes that changes nothing here, through the root logger.
-    logging.disable(logging.WARNING)
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
     try:
         quantize_dynamic(folder / "ONNX.onnx", folder / "int8.onnx", weight_type=QuantType.QInt8)
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
     found = {}
     for name in ("ONNX", "int8"):
         found[name] = around(encoder, encoder.model)

@@ -52,7 +52,7 @@ def model_path(name: str) -> str:
 def checked(texts: Sequence[str]) -> list[str]:
     """Return the texts as a list; ColdstartError for one string, or for one of them that is none, such as NaN."""
     if isinstance(texts, str):
-        raise ColdstartError(f"encode: expected a list of texts, got the one string {texts!r}")
+        raise ColdstartError(f"texts: expected a list of texts, got the one string {texts!r}")
     texts = list(texts)
     if wrong := [i for i, text in enumerate(texts) if not isinstance(text, str)]:
         count = f" ({len(wrong)} such texts)" if len(wrong) > 1 else ""
@@ -72,11 +72,9 @@ def pool(hidden: Any, mask: Any, how: str) -> Any:
     if how == "mean":
         return (hidden * real).sum(1) / real.sum(1)
     lowest = hidden.min()
-    return (
-        (hidden * real + lowest * ~real).max(1)[0]
-        if hasattr(hidden, "detach")
-        else np.where(real, hidden, lowest).max(1)
-    )
+    if isinstance(hidden, np.ndarray):
+        return np.where(real, hidden, lowest).max(1)
+    return (hidden * real + lowest * ~real).max(1)[0]
 
 
 class TextEncoder:
@@ -251,7 +249,7 @@ class _Quiet(TextEncoder):
 
     def _configuration(self) -> dict[str, Any]:
         file = Path(self.path) / "config.json"
-        return dict(json.loads(file.read_text())) if file.is_file() else super()._configuration()
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else super()._configuration()
 
     def _tell(self, cut: list[bool]) -> None:
         return
@@ -285,7 +283,7 @@ def _load(cls: Any, name: str, path: str) -> Any:
     try:
         return cls.from_pretrained(path)
     except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ColdstartError(
             f"model {name!r}: expected {DEFAULT_MODEL} (installed), a local folder, or a hub name online ({first})"
         ) from None

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from ..catalogue.dataset import Dataset
 from ..catalogue.features import as_text, item_texts
-from ..catalogue.movielens import GENERATED, clean_title
+from ..catalogue.movielens import GENERATED, clean_title, expanded, own_columns
 from ..models.scores import learnt_weights, mixture, reciprocal_ranks, top_k
 from .encoders import Reads, TextEncoder
 from .search import WordIndex, centred, fed_back, nearest, spoken
@@ -27,26 +27,26 @@ def levels(dataset: Dataset) -> dict[str, list[str]]:
 
     Raises ColdstartError if the items have no text.
     """
-    columns = [column for column in dataset.items.columns if column not in ("item_id", *GENERATED)]
+    columns = own_columns(dataset)
     steps = {"title": ["title"], "+ year, genres": ["title", "year", "genres"], "all columns": columns}
-    if set(GENERATED) <= set(dataset.items.columns):
+    if expanded(dataset):
         steps.pop("all columns")
         steps |= {"+ synopsis": [*columns, "synopsis"], "+ keywords": [*columns, "synopsis", "keywords"]}
         steps |= {"+ people, origin": [*columns, *GENERATED]}
     said = {column for column in dataset.items if dataset.items[column].map(as_text).astype(str).str.strip().any()}
     steps = {name: wanted for name, wanted in steps.items() if said & set(wanted)} or {"all columns": columns}
-    texts = {name: item_texts(dataset, wanted) for name, wanted in steps.items()}
-    # A catalogue may have less than that: no words, or the same texts again, would teach nothing.
-    return {
-        name: text
-        for n, (name, text) in enumerate(texts.items())
-        if text not in list(texts.values())[:n] and any(WordIndex.stems(text))
-    }
+    found: dict[str, list[str]] = {}
+    for name, wanted in steps.items():
+        texts = item_texts(dataset, wanted)
+        # A catalogue may have less than that: no words, or the same texts again, would teach nothing.
+        if texts not in found.values() and any(WordIndex.stems(texts)):
+            found[name] = texts
+    return found
 
 
 def fields(dataset: Dataset) -> dict[str, list[str]]:
     """Return the texts that get vectors of their own: the generated synopsis and keywords, or else all text."""
-    if set(GENERATED) <= set(dataset.items.columns):
+    if expanded(dataset):
         return {name: dataset.items[name].tolist() for name in ("synopsis", "keywords")}
     return {"text": item_texts(dataset)}
 
@@ -89,7 +89,7 @@ def engine(dataset: Dataset, encoder: TextEncoder, earlier: Sequence[str] = ()) 
 def exact_asks(dataset: Dataset, most: int = 200) -> dict[str, tuple[list[str], sparse.csr_matrix]]:
     """Return questions with one exact answer, and which items answer them [questions, items]: titles, people, years.
 
-    'title': the title itself, of the first items; 'person': a name of the column people; 'year': 'a film from 1987'.
+    'title': the title itself, of the first items; 'person': a name of the column people; 'year': 'from 1987'.
     Kinds that the catalogue does not know are left out.
     """
     items, asks = dataset.items, {}
@@ -98,15 +98,14 @@ def exact_asks(dataset: Dataset, most: int = 200) -> dict[str, tuple[list[str], 
         if column not in items:
             continue
         texts = [clean_title(as_text(value)) for value in items[column]]
-        named = [
-            (row, name) for row, text in enumerate(texts) for name in (text.split(separator) if separator else [text])
-        ]
-        names = list(dict.fromkeys(name for _, name in named if name))[:most]
+        named = [text.split(separator) if separator else [text] for text in texts]
+        names = list(dict.fromkeys(name for own in named for name in own if name))[:most]
         if not names:
             continue
         place = {name: number for number, name in enumerate(names)}
-        rows, columns = zip(*[(place[name], row) for row, name in named if name in place])
-        relevant = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), (len(names), dataset.n_items))
+        pairs = [(place[name], item) for item, own in enumerate(named) for name in own if name in place]
+        rows, columns = zip(*pairs)
+        relevant = sparse.csr_matrix((np.ones(len(pairs)), (rows, columns)), (len(names), dataset.n_items))
         asks[kind] = [phrase.format(name) for name in names], relevant
     return asks
 
@@ -115,7 +114,7 @@ def exact_asks(dataset: Dataset, most: int = 200) -> dict[str, tuple[list[str], 
 
 
 def halves(ids: Sequence[str]) -> Array:
-    """Return 0 or 1 for each id: a half that does not depend on order or seed, but on the id alone (SHA-256)."""
+    """Return 0 or 1 for each of the `ids` [n]: a half that depends on the id alone (SHA-256), not on order or seed."""
     return np.array([hashlib.sha256(name.encode()).digest()[-1] % 2 for name in ids])
 
 

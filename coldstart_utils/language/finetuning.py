@@ -193,7 +193,7 @@ def _optimizer(model: Module, lr: float | Sequence[dict[str, Any]]) -> Any:
     import torch
 
     mine = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [{"params": mine, "lr": lr}] if isinstance(lr, float) else [dict(group) for group in lr]
+    groups = [{"params": mine, "lr": lr}] if isinstance(lr, int | float) else [dict(group) for group in lr]
     return torch.optim.AdamW(groups, weight_decay=0.01)
 
 

@@ -29,7 +29,7 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
             yield store
     except sqlite3.DatabaseError as error:
         raise ColdstartError(
-            f"{path}: the vector cache cannot be read ({error}); delete this file and run again"
+            f"{path}: the vector cache cannot be read ({error}); run again, or, if that does not help, delete this file"
         ) from None
 
 
@@ -61,7 +61,7 @@ def _not_kept(path: Path, why: str) -> None:
 
 
 def read(store: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, Array]:
-    """Return those vectors that are kept, by their key."""
+    """Return those vectors that are kept, float32 [d] each, by their key; marks are empty."""
     found: dict[bytes, Array] = {}
     for start in range(0, len(keys), 500):
         part = keys[start : start + 500]

@@ -15,7 +15,7 @@ from ..ground import ColdstartError
 from ..models.content import unit_rows
 from ..models.scores import top_k
 from .codes import Codes
-from .encoders import Reads, TextEncoder
+from .encoders import Reads, TextEncoder, checked
 from .facts import words
 
 Array = np.ndarray
@@ -80,12 +80,14 @@ class WordIndex:
     """An inverted index of texts, searched by BM25 over English stems (Robertson & Zaragoza 2009), made by `bm25s`.
 
     A word counts ln(1 + (n − n_w + ½)/(n_w + ½)) · t/(t + k1·(1 − b + b·length/mean length)): n texts, n_w with the
-    word, t times in this one. Raises ColdstartError if no text has a word.
+    word, t times in this one. Raises ColdstartError if no text has a word, for a negative k1, or b outside 0 to 1.
     """
 
     def __init__(self, texts: Sequence[str], *, k1: float = 1.5, b: float = 0.75) -> None:
         import bm25s
 
+        if not (0 <= k1 < np.inf and 0 <= b <= 1):
+            raise ColdstartError(f"word index: expected k1 of 0 or more and b of 0 to 1, got {k1!r} and {b!r}")
         self.n = len(texts)
         self.vocabulary: dict[str, int] = {}
         known = self.vocabulary
@@ -100,7 +102,8 @@ class WordIndex:
     def stems(texts: Sequence[str]) -> list[list[str]]:
         """Return the stems of the words of each text, in order, without stop words ('the', 'from') and single letters.
 
-        The longer list of `bm25s`: people tell in whole sentences, and 'my' and 'from' name no film.
+        The longer list of `bm25s`: people tell in whole sentences, and 'my' and 'from' name no film. Raises
+        ColdstartError for one string in the place of a list.
         """
         import Stemmer
         from bm25s.stopwords import STOPWORDS_EN_PLUS
@@ -108,7 +111,7 @@ class WordIndex:
         stop, stemmer = {*STOPWORDS_EN_PLUS, *ascii_lowercase}, Stemmer.Stemmer("english")
         known: dict[str, str] = {}
         result = []
-        for text in texts:
+        for text in checked(texts):
             own = [word for word in words(text) if word not in stop]
             # A word is stemmed once, however often it occurs.
             new = [word for word in own if word not in known]
@@ -177,9 +180,10 @@ class VectorIndex:
         self.vectors = np.ascontiguousarray(vectors, np.float32)
         if self.vectors.ndim != 2 or not len(self.vectors) or not np.isfinite(self.vectors).all():
             raise ColdstartError(f"vector index: expected finite vectors [items, d], got shape {np.shape(vectors)}")
-        wanted = len(self.vectors) > EXACT_UP_TO if approximate is None else approximate
-        few = len(self.vectors) <= GRAPH_UP_TO
-        self.near = None if not wanted else _graph(self.vectors, links, effort) if few else Codes(self.vectors)
+        self.near: Any = None
+        if len(self.vectors) > EXACT_UP_TO if approximate is None else approximate:
+            few = len(self.vectors) <= GRAPH_UP_TO
+            self.near = _graph(self.vectors, links, effort) if few else Codes(self.vectors)
 
     def scores(self, questions: Array) -> Array:
         """Return the cosine of each item for each question vector [questions, d], float32 [questions, items]."""
@@ -188,8 +192,8 @@ class VectorIndex:
     def top(self, questions: Array, k: int) -> tuple[Array, Array]:
         """Return the k nearest items of each question vector [questions, d] and their cosines [questions, k].
 
-        Exact, with ties to the lower item, or by graph or codes, which may miss some. Raises ColdstartError unless
-        1 <= k <= items.
+        Exact, with ties to the lower item, or by graph or codes, which may miss some: where they find fewer than k, the
+        item is −1. Raises ColdstartError unless 1 <= k <= items.
         """
         if not 1 <= k <= len(self.vectors):
             raise ColdstartError(f"vector index: expected k from 1 to {len(self.vectors)}, got {k!r}")

@@ -217,10 +217,12 @@ def scores_after(model: Module, histories: Sequence[Array], length: int, *, shuf
     """Return the scores [histories, items] of what comes after each history, of which the last `length` are read.
 
     `model(rows)` returns states [n, places, d] and vectors [items, d]; their products are the scores. `shuffled` is the
-    seed by which what is read is put into random order.
+    seed by which what is read is put into random order. Raises ColdstartError for a history of nothing.
     """
     import torch
 
+    if not all(map(len, histories)):
+        raise ColdstartError("scores_after: expected one choice or more in each history, got none")
     mix = np.asarray if shuffled is None else np.random.default_rng(shuffled).permutation
     rows = padded(mix(own[-length:]) for own in histories)
     found = []

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from ..catalogue.dataset import Dataset
 from ..catalogue.features import item_texts, token_features
-from ..catalogue.movielens import GENERATED
+from ..catalogue.movielens import expanded
 from ..catalogue.splits import Split
 from ..ground import ColdstartError
 from ..models.content import centred, content_kernel, unit_rows
@@ -42,7 +42,7 @@ def blocks_of(ranker: str) -> tuple[str, ...]:
 
 def owners_texts(dataset: Dataset) -> list[str]:
     """Return the text of each item that plays its owner's: the generated synopsis, else all text."""
-    if set(GENERATED) <= set(dataset.items.columns):
+    if expanded(dataset):
         return dataset.items["synopsis"].tolist()
     return item_texts(dataset)
 
@@ -65,12 +65,12 @@ class Storefront:
 
     @cached_property
     def warm(self) -> Array:
-        """The items that the rankers learn from."""
+        """The items that the rankers learn from [warm], ascending."""
         return self.split.warm_items
 
     @cached_property
     def new(self) -> Array:
-        """The new items, ascending."""
+        """The new items [new], ascending."""
         return np.sort(self.split.candidates)
 
     @cached_property
@@ -123,10 +123,14 @@ class Storefront:
         texts = [self.texts[i] for i in self.warm]
         return {name: self.block(name, self.warm, texts) for name in ("tags", "words", "encoder", "counts")}
 
-    def kernel(self, item: int, text: str) -> Array:
-        """Return the kernel [items, items] of tags, words and meaning of all items, one of which hands in this text."""
-        texts, everything = list(self.texts), np.arange(len(self.texts))
-        texts[item] = text
+    def kernel(self, handed_in: Mapping[int, str] | None = None) -> Array:
+        """Return the kernel [items, items] of tags, words and meaning of all items.
+
+        What is `handed_in` for an item (item → text) stands in the place of its own text.
+        """
+        everything, texts = np.arange(len(self.texts)), list(self.texts)
+        for item, text in (handed_in or {}).items():
+            texts[item] = text
         return content_kernel([self.block(name, everything, texts) for name in RANKERS["text and tags"]])
 
     @cached_property
@@ -198,7 +202,7 @@ class Storefront:
         return rows.T @ weights - np.outer(rows.mean(axis=0).A1, weights.sum(axis=0))
 
     def capped(self, rows: sparse.csr_matrix, cap: float) -> sparse.csr_matrix:
-        """Return TF-IDF rows in which no word adds more than `cap` to the mean score."""
+        """Return the TF-IDF rows [n, words] so changed that no word adds more than `cap` to the mean score."""
         rows = rows.copy()
         adds = rows.data * self.push[rows.indices]
         rows.data = rows.data * np.where(adds > cap, cap / np.maximum(adds, 1e-12), 1.0)
@@ -266,7 +270,7 @@ class Storefront:
     def exposure(self, item: int, texts: Sequence[str], name: str) -> Array:
         """Return the share of users [texts] in whose list an item stands with each of these texts, by a `way`.
 
-        All other new items keep their own texts.
+        All other new items keep their own texts. Raises ColdstartError for an item that is not new.
         """
         return (self._margins(item, texts, name) > 0).mean(axis=1)
 
@@ -274,7 +278,8 @@ class Storefront:
         """Return `exposure` [texts] with soft edges: a user who is nearly reached counts nearly half.
 
         What an attacker climbs, since it also tells apart two texts that reach nobody yet. The edge is a tenth of the
-        spread over these texts and all users: texts are compared within one call.
+        spread over these texts and all users: texts are compared within one call. Raises ColdstartError for an item
+        that is not new.
         """
         margins = self._margins(item, texts, name)
         edge = 0.1 * max(float(margins.std()), 1e-12)
@@ -282,7 +287,10 @@ class Storefront:
 
     def _margins(self, item: int, texts: Sequence[str], name: str) -> Array:
         """Return by how much an item with each of these texts beats the last place of every list [texts, users]."""
-        rivals = np.delete(self.lists(name), np.searchsorted(self.new, item), axis=1)
+        own = self.new == item
+        if not own.any():
+            raise ColdstartError(f"storefront: expected one of the {len(self.new)} new items, got {item!r}")
+        rivals = self.lists(name)[:, ~own]
         return self.way(name, np.full(len(texts), item), texts) - cut(rivals, self.k)
 
 

@@ -139,7 +139,7 @@ def bridge_loss(encode: Callable[[Array], Tensor], targets: Array, reg: float = 
 
     Each row plays the cold item once: its targets come by ridge from the vectors and targets of the other rows, and
     gradients flow through the closed form into `encode(rows)` (cf. Bertinetto et al. 2019). About 1 where the vectors
-    say nothing and the mean of the batch is the best guess.
+    say nothing and the mean of the batch is the best guess. The loss raises ColdstartError for fewer than two rows.
     """
     import torch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -57,11 +58,9 @@ class Outcome:
         Items and users are both drawn by luck: the variance is the sum of both, each paired.
         """
         gain = self.mean - other.mean
-        spread = sum(_sum_variance((a - b) / self.lists) for a, b in zip(self._parts(), other._parts()))
-        return gain > max(sure * np.sqrt(spread), 1e-6)
-
-    def _parts(self) -> tuple[Array, Array]:
-        return self.items, self.users
+        by_items = _sum_variance((self.items - other.items) / self.lists)
+        by_users = _sum_variance((self.users - other.users) / self.lists)
+        return gain > max(sure * np.sqrt(by_items + by_users), 1e-6)
 
 
 Found = dict[tuple[float, float], list[Outcome]]
@@ -69,7 +68,7 @@ Found = dict[tuple[float, float], list[Outcome]]
 
 def sum_of(outcomes: Sequence[Outcome]) -> Outcome:
     """Return the outcome of several groups together."""
-    return reduce(lambda one, other: one + other, outcomes)
+    return reduce(operator.add, outcomes)
 
 
 def _sum_variance(parts: Array) -> float:

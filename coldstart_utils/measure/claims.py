@@ -105,7 +105,10 @@ def ridge_from_profile(split: Split, people: Array | None, reg: float = 1.0) -> 
 
 
 def average_user(split: Split, least: int) -> tuple[Array, Array]:
-    """Return what is believed of a new user beforehand: mean and spread of the known ones (`empirical_prior`)."""
+    """Return what is believed of a new user beforehand: means [users, rank] and one covariance [rank, rank].
+
+    They are those of the known users with at least so many choices (`empirical_prior`).
+    """
     known = k_shot.sides(split, least=least)
     return empirical_prior(known.own, known.old)
 
@@ -156,14 +159,15 @@ def ask(world: World, *, folds: int = 5, trials: int = 4, k: int = 20, seed: int
 
 
 def _tail(X: sparse.csr_matrix, folds: int, k: int, seed: int) -> pd.DataFrame:
-    found = []
     try:
-        for fold in study.choice_folds(X, 5, seed=seed)[:folds]:
-            bands, length = bands_of(fold.outer), min(k, len(fold.outer.candidates))
-            methods = tail_methods(min(PLACES, len(bands["tail"]), length), length)
-            found.append(study.run(methods, [fold], k=length, bands=bands))
+        rounds = [(fold, bands_of(fold.outer)) for fold in study.choice_folds(X, 5, seed=seed)[:folds]]
     except ColdstartError:  # too few choices to hide some, or too few items for a head, a middle and a tail
         return pd.DataFrame(columns=["model", "fold", "metric", "value"])
+    found = []
+    for fold, bands in rounds:
+        length = min(k, len(fold.outer.candidates))
+        methods = tail_methods(min(PLACES, len(bands["tail"]), length), length)
+        found.append(study.run(methods, [fold], k=length, bands=bands))
     return pd.concat([rows_of_folds(pd.concat(found), metric) for metric in ("recall tail", "ndcg")])
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from scipy import sparse
 
 from ..catalogue.dataset import Dataset
-from ..catalogue.matrices import feedback
 from ..catalogue.splits import Split
-from ..models.als import Factors, als_implicit, fold_in
+from ..models.als import fold_in
 from ..models.content import bridge
+from ..models.k_shot import known_sides
 from .ranking import Scorer, from_factors
 
 Array = np.ndarray
@@ -57,24 +56,12 @@ class Carried:
 
         X [users, known] holds the choices among the rows `known`.
         """
-        return bridge(self.K, _items(X).V, known, asked, reg)
+        return bridge(self.K, known_sides(X, users_are_new=False).own, known, asked, reg)
 
     def fit(self, split: Split, *, reg: float, pull: float, alpha: float) -> Scorer:
         """Return the scorer of a split of the own catalogue."""
         warm = split.warm_items
         return by_carried(split, self.factors(split.train[:, warm], self.rows[warm], self.rows, reg), pull, alpha)
-
-
-@lru_cache(maxsize=4)
-def _fitted(shape: tuple[int, int], parts: tuple[bytes, bytes]) -> Factors:
-    indptr, indices = (np.frombuffer(part, np.int64) for part in parts)
-    X = sparse.csr_matrix((np.ones(len(indices)), indices, indptr), shape=shape)
-    return als_implicit(X, rank=min(64, *shape), reg=10.0, sweeps=8)
-
-
-def _items(X: sparse.csr_matrix) -> Factors:
-    X = feedback(X)
-    return _fitted(X.shape, (X.indptr.astype(np.int64).tobytes(), X.indices.astype(np.int64).tobytes()))
 
 
 def by_carried(split: Split, V: Array, pull: float, alpha: float) -> Scorer:

@@ -10,6 +10,7 @@ from scipy import stats
 
 from ..catalogue.dataset import Dataset
 from ..catalogue.features import as_text
+from ..catalogue.movielens import expanded
 from ..ground import ColdstartError
 from ..models.longtail import reserve
 from .intervals import estimate, holm
@@ -77,7 +78,7 @@ def groups_of_items(dataset: Dataset) -> dict[str, Array]:
     at all. Without those columns, the three most frequent genres, else the two halves of the catalogue.
     """
     items = dataset.items
-    if "origin" in items and "people" in items:
+    if expanded(dataset) and "year" in items:
         origin, year = items["origin"], pd.to_numeric(items["year"], errors="coerce")
         maker = items["people"].str.split("; ").str[0]
         first, named = year == year.groupby(maker).transform("min"), (maker != "") & year.notna()
@@ -105,7 +106,7 @@ def served(scorers: Sequence[Scorer], folds: Sequence[Fold], *, k: int = 20) -> 
     put in the wrong order, 1 − AUC: 0.5 is a guess, however many they chose. NaN for who chose none or all.
     """
     parts = []
-    for scorer, fold in zip(scorers, folds):
+    for scorer, fold in zip(scorers, folds, strict=True):
         split = fold.outer
         chosen = split.test[split.users][:, split.candidates].toarray() > 0
         errors = pd.Series(1 - auc(scorer(split.users, split.candidates), chosen), split.users)
@@ -122,6 +123,7 @@ def by_group(
     `results` has rows of `served`. Columns: metric, kind, model (the group), n, mean, difference, diff_low, diff_high,
     better, worse (more recall is better, less error too), told. The interval is the wider of that over users (Welch)
     and that over folds (Student's t by Nadeau & Bengio); shown is what both show after Holm's correction over all rows.
+    Raises ColdstartError without a kind of group.
     """
     rows = []
     for metric in metrics:
@@ -189,7 +191,7 @@ def places(
     rows = []
     for name, mask in groups.items():
         counted = []
-        for scorer, fold in zip(scorers, folds):
+        for scorer, fold in zip(scorers, folds, strict=True):
             split = fold.outer
             shown = impressions({"": scorer}, split, k=k)[""].to_numpy()
             chosen = np.asarray(split.test[:, split.candidates].sum(axis=0)).ravel()
@@ -212,7 +214,7 @@ def priced(
     get what there is. Columns as there, with `dial` (places) and model (the number as text).
     """
     rows = []
-    for scorer, fold in zip(scorers, folds):
+    for scorer, fold in zip(scorers, folds, strict=True):
         split = fold.outer
         own = members[split.candidates]
         scores = scorer(split.users, split.candidates)

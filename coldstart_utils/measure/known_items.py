@@ -32,7 +32,10 @@ def best_ranks(scores: Mapping[str, Array], relevant: sparse.csr_matrix) -> pd.D
 
 
 def value(ranks: Array, metric: str) -> Array:
-    """Return what each rank is worth: 'first' 1 at rank 1, 'first ten' 1 up to rank 10, 'mrr' 1/rank up to rank 10."""
+    """Return what each rank [n] is worth: 'first' 1 at rank 1, 'first ten' 1 up to rank 10, 'mrr' 1/rank up to rank 10.
+
+    Raises ColdstartError for another metric.
+    """
     ranks = np.asarray(ranks, float)
     if metric not in METRICS:
         raise ColdstartError(f"metric: expected one of {', '.join(METRICS)}, got {metric!r}")
@@ -97,7 +100,8 @@ def taste_among(
         for name, (by_need, by_user) in scores.items():
             own = np.zeros(len(users)) if by_need is None else by_need[need, items[places]]
             own = own if by_user is None else own + by_user[users, items[places]]
-            auc = metrics.auc_within(wanted[users, places], own, users)
-            told = {"user": np.unique(users), "need": need, "fold": split.seed, "model": name, "auc": auc}
-            parts.append(pd.DataFrame(told))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["user", "need", "model", "auc"])
+            found = metrics.auc_within(wanted[users, places], own, users)
+            rows = {"user": np.unique(users), "need": need, "fold": split.seed, "model": name, "auc": found}
+            parts.append(pd.DataFrame(rows))
+    columns = ["user", "need", "fold", "model", "auc"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)

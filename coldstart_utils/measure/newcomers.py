@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ..catalogue.matrices import feedback, places
+from ..catalogue.matrices import entries_less, feedback, places, some_of_each_row
 from ..catalogue.splits import Split
 from ..ground import ColdstartError
 from ..models.carried import Joint, Setting, Student, check_memory
@@ -235,12 +235,8 @@ def _guess_without(X: sparse.csr_matrix, bridge: Student, new: Array, rest: Arra
 
 def _revealed(X: sparse.csr_matrix, k: int, rng: np.random.Generator) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     """Return k choices of each row at random, and the others."""
-    entries = X.tocoo()
-    order = np.lexsort([rng.random(X.nnz), entries.row])
-    place = np.arange(X.nnz) - np.repeat(np.cumsum(np.r_[0, np.diff(X.indptr)[:-1]]), np.diff(X.indptr))
-    shown = order[place < k]
-    part = sparse.csr_matrix((entries.data[shown], (entries.row[shown], entries.col[shown])), shape=X.shape)
-    return part, feedback(X - part)
+    shown = some_of_each_row(X, k, rng)
+    return shown, entries_less(X, shown)
 
 
 def _value(scores: Array, shown: sparse.csr_matrix, asked: sparse.csr_matrix) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ..catalogue.matrices import feedback
+from ..catalogue.matrices import feedback, place_in_row
 from ..catalogue.splits import Split
 from ..ground import ColdstartError
 from ..models.content import left_out
@@ -39,9 +39,7 @@ def friend_split(A: sparse.csr_matrix, new: Array, seed: int) -> Split:
     candidates = np.flatnonzero(np.diff(train.tocsc().indptr))
     kept = np.isin(rest.col, candidates)
     row, col = rest.row[kept], rest.col[kept]
-    order = np.lexsort([np.random.default_rng(seed).random(len(row)), row])
-    first = np.zeros(len(row), bool)
-    first[order[np.r_[True, np.diff(row[order]) > 0]] if len(row) else order] = True
+    first = place_in_row(row, np.random.default_rng(seed)) == 0
     support, test = (
         sparse.csr_matrix((np.ones(part.sum()), (row[part], col[part])), A.shape) for part in (first, ~first)
     )

@@ -20,6 +20,7 @@ COMPARED = [
     "unit",
 ]
 COMPARED += ["better", "worse", "answer", "told", "ahead"]
+COMPARED += ["seconds", "times"]  # what it cost to run a row's model
 METRICS = {"ndcg": "NDCG", "auc": "AUC", "mrr": "MRR"}  # what are not words
 
 

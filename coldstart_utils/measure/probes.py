@@ -27,12 +27,14 @@ def probed(
     Rows are dealt into folds, of which one is asked and the others are known. The probe 'linear' is a logistic
     regression, 'non-linear' a support vector machine with a Gaussian kernel; both learn from the people that the eraser
     learnt from. 'linear (other people)' learns from one half of the known, its eraser from the other. Columns: asked,
-    probe, model ('as they are', 'erased'), fold, auc. Raises ColdstartError for a concept that is not two-valued.
+    probe, model ('as they are', 'erased'), fold, auc. Raises ColdstartError for a concept of other values, or of too
+    few people.
     """
-    vectors, asked = floats(vectors, "vectors").astype(float), {"the concept": np.asarray(concept)} | dict(others)
+    vectors, concept = floats(vectors, "vectors").astype(float), np.asarray(concept)
+    asked = {"the concept": concept} | {name: np.asarray(values) for name, values in others.items()}
     for name, values in asked.items():
-        if len(np.unique(values)) != 2 or np.bincount(np.asarray(values, int)).min() < 2 * folds:
-            raise ColdstartError(f"probed: expected two values of {name}, each of {2 * folds} people or more")
+        if {*np.unique(values)} != {0, 1} or np.bincount(values.astype(int)).min() < 2 * folds:
+            raise ColdstartError(f"probed: expected {name} as 0 and 1, each of {2 * folds} people or more")
     part = np.random.default_rng(seed).permutation(len(vectors)) % (2 * folds)
     rows = []
     for fold in range(folds):

@@ -52,7 +52,7 @@ def evaluate(
     """Return one row per model and tested user: model, fold, user, and recall, precision, f1, ndcg, mrr, hit_rate at k.
 
     All candidates are ranked (never a sample of negatives), less those the user is known to have chosen.
-    `tail_recall` is recall of the less popular half of the tested items, NaN for users who want none of them; so is
+    `tail_recall` is recall of the less popular half of the candidates, NaN for users who want none of them; so is
     `recall <name>` for each of the `bands` (name → items). `novelty` is the mean of −log2 p of the list, bits. It and
     the tail count test interactions: cold items have no others. `recall@n` is the recall of a list of each other length
     n in `recall_at`. Raises ColdstartError for scores of a wrong shape or not finite.
@@ -112,7 +112,8 @@ def mmr(scores: Array, alike: Array, k: int, diversity: float) -> Array:
 
     Place by place enters the item with the largest (1 − diversity)·score − diversity·(similarity to the nearest item in
     the list). Only the 3k best of each user may enter; their `scores` [users, items] are scaled to 0 … 1, and −inf bars
-    an item. `alike` [items, items] are similarities. Raises ColdstartError for a diversity outside 0 … 1.
+    an item. `alike` [items, items] are similarities; one below 0 counts as 0. Raises ColdstartError for a diversity
+    outside 0 … 1.
     """
     if not 0 <= diversity <= 1:
         raise ColdstartError(f"mmr: expected a diversity of 0 to 1, got {diversity!r}")
@@ -141,7 +142,12 @@ def diversified(scorer: Scorer, alike: Array, k: int, diversity: float) -> Score
 
 
 def two_stages(first: Scorer, second: Scorer, candidates: int) -> Scorer:
-    """Return the scorer that lets `first` pick as many `candidates` for each user, and ranks those by `second`."""
+    """Return the scorer that lets `first` pick as many `candidates` for each user, and ranks those by `second`.
+
+    Raises ColdstartError for fewer than one.
+    """
+    if candidates < 1:
+        raise ColdstartError(f"two_stages: expected 1 candidate or more, got {candidates!r}")
 
     def scores(users: Array, items: Array) -> Array:
         picked, ranked = (np.asarray(stage(users, items), float) for stage in (first, second))

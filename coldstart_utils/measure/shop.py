@@ -31,8 +31,8 @@ def days_to_customers(dataset: Dataset, customers: Sequence[int], *, watched: fl
 
     Only items whose first sale lies `watched` days or more after the beginning of the record (earlier ones may have
     been sold before) and before its end are counted. Columns customers, quartiles `low`, `median`, `high` in days of
-    those that got so far, and `share`, how many did within `watched` days. Raises ColdstartError without times or such
-    items.
+    those that got so far, `share`, how many did within `watched` days, and `items`, how many are counted. Raises
+    ColdstartError without times or such items.
     """
     table = dataset.interactions
     if "timestamp" not in table:
@@ -54,9 +54,9 @@ def days_to_customers(dataset: Dataset, customers: Sequence[int], *, watched: fl
 
 
 def price_bands(prices: Array, bands: int = 10) -> sparse.csr_matrix:
-    """Return items × bands, a 1 for the band of equally many items into which a price falls, and for its neighbours ½.
+    """Return which of the `bands` of equally many items a price falls into [items, bands]: 1, and ½ beside it.
 
-    An item without a price has none.
+    An item without a price (NaN in `prices` [items]) has none.
     """
     ranks = pd.Series(prices).rank(pct=True).to_numpy()
     known = np.isfinite(ranks)

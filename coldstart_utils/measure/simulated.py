@@ -129,7 +129,8 @@ def rounds(of: World, explore: float, *, n: int = 8, k: int = 10, new: float = 0
     At first there is a log as the world makes it, less a share `new` of the items: they open today. In each round
     every user sees k items that they do not know yet: each place goes to a random one with the chance `explore`, else
     to the best by a low-rank model of all clicks so far. Columns: round, liked (share of places that please), gini of
-    what was shown so far, found (share of the new items that five users took).
+    what was shown so far, found (share of the new items that five users took). Raises ColdstartError unless explore is
+    0 to 1.
     """
     if not 0 <= explore <= 1:
         raise ColdstartError(f"explore: expected 0 to 1, got {explore!r}")

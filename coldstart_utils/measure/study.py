@@ -268,8 +268,8 @@ def compare(
     table (Holm 1979); `told` is the difference with its interval as text. A model that ran on other folds than the
     rest meets `baseline` on those that both ran. Raises ColdstartError for an unknown baseline, metric or unit.
     """
-    if unit not in ("user", "fold"):
-        raise ColdstartError(f"unit: expected 'user' or 'fold', got {unit!r}")
+    if unit not in ("user", "fold") or unit not in results:
+        raise ColdstartError(f"unit: expected 'user' or 'fold', a column of the results, got {unit!r}")
     if metric not in results:
         raise ColdstartError(f"metric: expected a column of the results, got {metric!r}")
     models = list(dict.fromkeys(results["model"]))

@@ -63,30 +63,30 @@ def learn(train: sparse.csr_matrix, features: Mapping[str, Array]) -> Known:
 
 
 def by_constant(known: Known, tasks: Tasks) -> Array:
-    """Return the same score for every item: what is measured then is the rule for ties."""
+    """Return the same score for every item [n, asked]: what is measured then is the rule for ties."""
     return np.zeros(tasks.items.shape)
 
 
 def by_chance(known: Known, tasks: Tasks) -> Array:
-    """Return random scores."""
+    """Return random scores [n, asked]."""
     return np.random.default_rng(len(known.train.data)).random(tasks.items.shape)
 
 
 def by_item_mean(known: Known, tasks: Tasks) -> Array:
-    """Return the mean label of each item, without damping; the mean of all where it has none."""
+    """Return the mean label of each item less that of all [n, asked], without damping; 0 where it has none."""
     count, total = _counted(known.train, known.train.data - known.factors.mean)
     return (total / np.maximum(count, 1))[tasks.items]
 
 
 def by_damped_bias(known: Known, tasks: Tasks, damping: float) -> Array:
-    """Return the bias of each item, damped as if by so many average labels."""
+    """Return the bias of each item [n, asked], damped as if by so many average labels."""
     return damped_biases(known.train, damping)[2][tasks.items]
 
 
 def by_posterior(
     known: Known, tasks: Tasks, noise: float, damping: float, content: str | None = None, taste: float = 0.0
 ) -> Array:
-    """Return the effect of each item plus what the user's support says of their taste (`evidence.posterior`).
+    """Return the effect of each item plus what the support says of the user's taste [n, asked] (`evidence.posterior`).
 
     An effect is a mean label in which the guess from `content` counts as `damping` labels (a guess of 0 without it).
     Taste is a vector with the prior of the known users: a bias, factors and, if there is content, its directions, with

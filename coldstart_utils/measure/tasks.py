@@ -51,7 +51,7 @@ def qualifying(R: sparse.csr_matrix, least: int = LEAST, most: int = MOST) -> Ar
 
 
 def as_clicks(R: sparse.csr_matrix, threshold: float = 4.0) -> sparse.csr_matrix:
-    """Return R with 1 for a rating of `threshold` or more and a stored 0 for a lower one."""
+    """Return R [users, items] with 1 for a rating of `threshold` or more and a stored 0 for a lower one."""
     R = stored(R)
     return sparse.csr_matrix(((R.data >= threshold).astype(float), R.indices, R.indptr), shape=R.shape)
 

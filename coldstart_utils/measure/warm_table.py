@@ -8,6 +8,7 @@ from scipy import sparse
 
 from ..catalogue.matrices import entries_at
 from ..catalogue.splits import Split
+from ..ground import ColdstartError
 from ..models.als import als_explicit, als_implicit
 from ..models.teachers import ease
 from .metrics import top_k
@@ -22,8 +23,12 @@ def sar(ratings: sparse.csr_matrix, times: sparse.csr_matrix | None, half_life: 
 
     Affinity is a rating that counts half after `half_life` days before the last rating of all; two items are alike by
     the Jaccard index of who rated them; a score is the sum of affinities times likeness (smart adaptive
-    recommendations, as `recommenders` sets it). Without times a rating keeps its weight.
+    recommendations, as `recommenders` sets it). Without times a rating keeps its weight. Raises ColdstartError for
+    times of other pairs.
     """
+    pairs = (ratings.indptr, ratings.indices)
+    if times is not None and not all(map(np.array_equal, pairs, (times.indptr, times.indices))):
+        raise ColdstartError("sar: expected a time for each rating, in the same order")
     chosen = sparse.csr_matrix((np.ones(ratings.nnz), ratings.indices, ratings.indptr), shape=ratings.shape)
     together = (chosen.T @ chosen).toarray()
     own = np.diag(together)

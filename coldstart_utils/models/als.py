@@ -57,12 +57,13 @@ def als_implicit(
 
     Minimises Σ_ui c_ui (p_ui − x_u·y_i)² + reg·(Σ‖x_u‖² + Σ‖y_i‖²), p = [X > 0], c = 1 + alpha·X, over all pairs.
     `solver` is 'exact', or 'cg': two conjugate-gradient steps a row, compiled (extra `[fast]`, Takács et al. 2011). A
-    row without an interaction gets zeros. Raises ColdstartError for a bad rank, reg, solver, or negative feedback.
+    row without an interaction gets zeros. Raises ColdstartError for a bad rank, reg, sweeps or solver, and for negative
+    feedback.
     """
     check_positive(reg)
     check_positive(alpha, "alpha")
     X = feedback(X)
-    _check(X, rank, solver)
+    _check(X, rank, sweeps, solver)
     if X.nnz and X.data.min() < 0:
         raise ColdstartError("als_implicit: expected feedback of 0 or more, found a negative value")
     X, XT, U, V = _start(X, rank, seed)
@@ -88,7 +89,10 @@ def _implicit_half(X: sparse.csr_matrix, old: Array, V: Array, reg: float, alpha
 
 
 def implicit_objective(X: sparse.csr_matrix, U: Array, V: Array, reg: float, alpha: float) -> float:
-    """Return the objective of `als_implicit`, in time and memory that grow with interactions, not pairs."""
+    """Return the objective of `als_implicit` for X [users, items], U [users, rank] and V [items, rank].
+
+    Time and memory grow with the interactions, not with the pairs.
+    """
     X, U, V = feedback(X), floats(U, "factors"), floats(V, "factors")
     everywhere = np.vdot(U.T @ U, V.T @ V)
     total = 0.0
@@ -156,10 +160,11 @@ def als_explicit(
 
     First the biases (mean, then items, then users, each damped by `bias_reg` ratings; Koren 2009), then factors of
     what they leave: Σ_known (r − u·v)² + reg·(Σ n_u‖u‖² + Σ n_i‖v‖²), weighted by degree (ALS-WR, Zhou et al. 2008).
+    Raises ColdstartError for a bad rank, reg, bias_reg or sweeps, and without a rating.
     """
     check_positive(reg)
     R = stored(R)
-    _check(R, rank, "exact")
+    _check(R, rank, sweeps, "exact")
     mean, user_bias, item_bias = damped_biases(R, bias_reg)
     rest = R.tocoo()
     rest = sparse.csr_matrix(
@@ -181,7 +186,9 @@ def _explicit_half(R: sparse.csr_matrix, V: Array, reg: float) -> Array:
 
 
 def explicit_objective(R: sparse.csr_matrix, U: Array, V: Array, reg: float) -> float:
-    """Return the objective of `als_explicit` for the residual ratings R."""
+    """Return the objective of `als_explicit` for what the biases leave of the ratings, R [users, items], and for
+    factors U [users, rank] and V [items, rank].
+    """
     R, U, V = stored(R), floats(U, "factors"), floats(V, "factors")
     coo = R.tocoo()
     error = coo.data - np.einsum("nk,nk->n", U[coo.row], V[coo.col])
@@ -190,7 +197,11 @@ def explicit_objective(R: sparse.csr_matrix, U: Array, V: Array, reg: float) -> 
 
 
 def damped_biases(R: sparse.csr_matrix, damping: float) -> tuple[float, Array, Array]:
-    """Return the mean rating, user biases [users] and item biases [items], shrunk as if by `damping` ratings of 0."""
+    """Return the mean rating, user biases [users] and item biases [items], shrunk as if by `damping` ratings of 0.
+
+    Items come first, users explain what is left (Koren 2009). R [users, items]; every stored entry is a rating. Raises
+    ColdstartError for a negative damping, and without a rating.
+    """
     if not 0 <= damping < np.inf:
         raise ColdstartError(f"damping: expected a number of 0 or more, got {damping!r}")
     coo = stored(R).tocoo()
@@ -233,7 +244,9 @@ def _start(X: sparse.csr_matrix, rank: int, seed: int) -> tuple[sparse.csr_matri
     return X, XT, U, V
 
 
-def _check(X: sparse.csr_matrix, rank: int, solver: str) -> None:
+def _check(X: sparse.csr_matrix, rank: int, sweeps: int, solver: str) -> None:
+    if sweeps < 0:
+        raise ColdstartError(f"sweeps: expected 0 or more, got {sweeps!r}")
     if not 1 <= rank <= min(X.shape):
         raise ColdstartError(f"rank: expected 1 to {min(X.shape)}, got {rank!r}")
     if solver not in ("exact", "cg"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy import linalg, sparse
 
-from ..catalogue.matrices import places
+from ..catalogue.matrices import feedback, places
 from ..ground import ColdstartError
 from .held_out import teacher
 from .likeness import Likeness
@@ -78,11 +78,13 @@ class Whole:
 
     def scores(self, choices: sparse.csr_matrix, items: Array) -> Array:
         """Return choices·(B + own·I)·Wᵀ [rows, items] for choices [rows, warm]; the last items asked for are kept."""
-        if self._kept[0] != items.tobytes():
+        # Read once: another thread may ask for other items meanwhile.
+        key, taught = self._kept
+        if key != items.tobytes():
             W = self.student.of(items)
-            taught = W.T - self.P @ (W / np.diagonal(self.P)).T
-            self._kept = items.tobytes(), taught + self.own * W.T
-        return np.asarray(choices @ self._kept[1])
+            taught = W.T - self.P @ (W / np.diagonal(self.P)).T + self.own * W.T
+            self._kept = items.tobytes(), taught
+        return np.asarray(choices @ taught)
 
 
 class LowRank:
@@ -104,9 +106,9 @@ class LowRank:
         F -= self.mean
         gram = F.T @ F
         gram.flat[:: len(gram) + 1] += np.float32(setting.reg)
-        W = np.c_[
-            linalg.solve(gram, F.T, assume_a="pos", overwrite_a=True).T, np.full(len(warm), 1 / len(warm), np.float32)
-        ]
+        # The last column is the intercept: the mean over the known items.
+        mean = np.full(len(warm), 1 / len(warm), np.float32)
+        W = np.c_[linalg.solve(gram, F.T, assume_a="pos", overwrite_a=True).T, mean]
         _, s, Qt = randomized_svd(X, min(TASTES, *X.shape), random_state=0)
         Q = Qt.T * (s / np.sqrt(s**2 + setting.penalty))
         scaled = W / (1 - np.einsum("nk,nk->n", Q, Q))[:, None]
@@ -132,6 +134,7 @@ class Carried:
     """
 
     def __init__(self, X: sparse.csr_matrix, likeness: Likeness, setting: Setting, *, most: int = MOST_DENSE) -> None:
+        X = feedback(X)
         self.warm = np.flatnonzero(np.diff(X.tocsc().indptr))
         self.setting, self.items = setting, X.shape[1]
         self.X = X[:, self.warm].astype(np.float32)
@@ -143,7 +146,7 @@ class Carried:
 
     @staticmethod
     def bytes(warm: int, items: int, dense: bool) -> int:
-        """Return about how much memory the fit takes: four warm × warm matrices, or four of a row an item."""
+        """Return about how many bytes the fit takes: four matrices warm × items, or, not `dense`, landmarks × items."""
         return 16 * (warm * items if dense else items * LANDMARKS)
 
     def __call__(self, users: Array, items: Array) -> Array:

@@ -32,14 +32,18 @@ def content_kernel(blocks: Sequence[Matrix], weights: Sequence[float] | None = N
     block.
 
     Blocks add like kernels: long texts cannot drown genre and year. A row of zeros stays zero. A weight (else 1) is a
-    penalty: ridge on K shrinks block b by reg/w_b. Raises ColdstartError for no block, or weights that do not fit.
+    penalty: ridge on K shrinks block b by reg/w_b. Raises ColdstartError for no block, blocks of other numbers of rows,
+    or weights that do not fit.
     """
     if not blocks:
         raise ColdstartError("content_kernel: expected at least one block of item features")
     weights = [1.0] * len(blocks) if weights is None else list(weights)
     if len(weights) != len(blocks) or not all(0 <= weight < np.inf for weight in weights):
         raise ColdstartError(f"content_kernel: expected {len(blocks)} weights of 0 or more, got {weights}")
-    return reduce(np.add, (w * dense(unit @ unit.T) for w, unit in zip(weights, map(unit_rows, blocks))))
+    units = [unit_rows(block) for block in blocks]
+    if len({unit.shape[0] for unit in units}) > 1:
+        raise ColdstartError(f"content_kernel: expected one row an item, got {[unit.shape[0] for unit in units]}")
+    return reduce(np.add, (w * dense(unit @ unit.T) for w, unit in zip(weights, units)))
 
 
 def product_kernel(K: Array, spread: float = 1.0) -> Array:
@@ -61,11 +65,14 @@ def neighbour_scores(X: sparse.csr_matrix, K: Array, warm: Array, cold: Array, k
 
     K [items, items] is a similarity, X [users, items] the interactions. Warm items that tie for the last of the k
     places (shared genres) share them in equal parts: no order of ids may choose, and no item get more neighbours.
+    Raises ColdstartError for k below 1, and for interactions with other items than those of K.
     """
     X, warm, cold = rows_of(X, "interactions"), places(warm, len(K), "warm"), places(cold, len(K), "cold")
     similarity = floats(K[np.ix_(warm, cold)], "neighbour_scores: K")
     if k < 1:
         raise ColdstartError(f"neighbour_scores: expected 1 neighbour or more, got {k!r}")
+    if X.shape[1] != len(K):
+        raise ColdstartError(f"neighbour_scores: expected interactions with {len(K)} items, got {X.shape[1]} columns")
     if not len(warm):
         return np.zeros((X.shape[0], len(cold)))
     k = min(k, len(warm))
@@ -82,7 +89,8 @@ def bridge(K: Array, targets: Array, warm: Array, new: Array, reg: float) -> Arr
     targets are item parts of a collaborative model: factors, so that an item nobody has rated gets one (Gantner et al.
     2010), or the scores of a teacher to distil. An intercept, the mean over the warm items, is not penalised: with ȳ
     the mean of the targets the result is ȳ + K_new,warm (K_warm,warm + reg·I)⁻¹ (targets − ȳ), both parts of the kernel
-    centred over the warm items (ridge by its kernel, Saunders et al. 1998). Raises ColdstartError unless reg > 0.
+    centred over the warm items (ridge by its kernel, Saunders et al. 1998). Raises ColdstartError unless reg > 0, and
+    without a warm item.
     """
     warm, new, targets = places(warm, len(K), "warm"), places(new, len(K), "new"), floats(targets, "targets")
     if not len(warm):
@@ -128,7 +136,8 @@ def left_out(K: Array, targets: Array, warm: Array, reg: float) -> Array:
     """Return by how much a `bridge` misses each warm item that it did not learn from [warm, t], all in one solve.
 
     The leave-one-out residual of ridge with an intercept is ((reg·A − 11ᵀ/n)·targets)_i / (reg·A_ii − 1/n), A =
-    (K + reg·I)⁻¹ for the centred kernel of the n warm items (PRESS, Allen 1974).
+    (K + reg·I)⁻¹ for the centred kernel of the n warm items (PRESS, Allen 1974). Raises ColdstartError unless reg > 0,
+    and for fewer than two warm items.
     """
     check_positive(reg)
     warm, targets = places(warm, len(K), "warm"), floats(targets, "targets")

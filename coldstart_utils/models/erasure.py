@@ -31,8 +31,8 @@ def leace(vectors: Array, concept: Array) -> Eraser:
 
     With W = Σ^{-1/2} the whitening of the vectors, Σ their covariance and σ that with the concept, x becomes x − W⁺ P W
     (x − mean), P the projection onto the columns of Wσ. Then no linear function of x is correlated with the concept,
-    and no other affine map that does this moves x less in the mean square. Raises ColdstartError for a concept that is
-    constant or does not fit.
+    and no other affine map that does this moves x less in the mean square. Raises ColdstartError for vectors that are
+    all the same, and for a concept that is constant or does not fit.
     """
     X, z = floats(vectors, "vectors").astype(float), floats(concept, "concept").astype(float)
     z = z.reshape(len(z), -1)
@@ -45,7 +45,11 @@ def leace(vectors: Array, concept: Array) -> Eraser:
     spread, axes = linalg.eigh(X.T @ X / len(X))
     # Directions in which the vectors do not differ hold nothing to erase.
     kept = spread > 1e-9 * spread.max()
+    if not kept.any():
+        raise ColdstartError("leace: expected vectors that differ, got the same everywhere")
     root, axes = np.sqrt(spread[kept]), axes[:, kept]
     seen = (axes / root).T @ (X.T @ z / len(X))
-    inside, _ = linalg.qr(seen, mode="economic")
+    inside, size, _ = linalg.svd(seen, full_matrices=False)
+    # Columns of 0 and 1 for all groups sum to 1: one direction of so many would be nobody's, and erased for nothing.
+    inside = inside[:, size > 1e-9 * np.sqrt((z**2).mean(axis=0).sum())]
     return Eraser(mean, (axes * root) @ inside @ inside.T @ (axes / root).T)

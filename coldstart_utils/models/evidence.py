@@ -62,10 +62,10 @@ def posterior(
     (noise·Λ + V_JᵀV_J)⁻¹V_Jᵀ(y − V_J m), Bayesian linear regression (Lindley & Smith 1972). Λ = covariance⁻¹, m =
     prior; `silence` counts every item as a no with that weight beforehand, Λ += silence·VᵀV, m = Λ⁻¹covariance⁻¹prior.
     Without it a row without answers keeps its prior [rows of X, rank]. Raises ColdstartError for shapes that do not
-    fit, NaN, a noise that is not positive or a negative silence.
+    fit, NaN, a noise that is not positive, a negative silence, or a covariance that is none.
     """
     check_positive(noise, "noise")
-    if not silence >= 0:
+    if not 0 <= silence < np.inf:
         raise ColdstartError(f"silence: expected a number of 0 or more, got {silence!r}")
     X, V, prior = stored(X, "posterior: answers").astype(float), floats(V, "posterior: V"), np.asarray(prior, float)
     covariance, rank = np.asarray(covariance, float), V.shape[1]
@@ -76,9 +76,12 @@ def posterior(
         if not np.isfinite(found.data if found is X else found).all():
             raise ColdstartError(f"posterior: expected finite {name}, found NaN or infinity")
     try:
+        linalg.cholesky(covariance)
         inverse = linalg.inv(covariance)
     except linalg.LinAlgError:
-        raise ColdstartError("posterior: expected a covariance that has an inverse, got a singular one") from None
+        raise ColdstartError("posterior: expected a positive definite covariance, got another matrix") from None
+    if not np.allclose(covariance, covariance.T, atol=1e-8 * np.abs(covariance).max()):
+        raise ColdstartError("posterior: expected a symmetric covariance")
     precision = inverse + silence * (V.T @ V)
     if silence:
         prior = prior @ linalg.solve(precision, inverse, assume_a="pos").T

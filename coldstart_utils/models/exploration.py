@@ -30,10 +30,12 @@ def replay(
     `choices` [users, new] tells which they take. For each item v ~ N(mean, covariance), x = u·v + e, e ~ N(0, noise),
     updated after each showing. 'greedy' ranks by u·v and fills a place at random with chance `setting` (ε); 'ucb' adds
     `setting` standard deviations (Li et al. 2010); 'thompson' draws (Thompson 1933). Raises ColdstartError for another
-    policy or a noise of 0.
+    policy, a noise that is not above 0, or a chance outside 0 to 1.
     """
     if policy not in POLICIES or not noise > 0:
         raise ColdstartError(f"replay: expected {', '.join(POLICIES)} and noise above 0, got {policy!r}, {noise!r}")
+    if policy == "greedy" and not 0 <= setting <= 1:
+        raise ColdstartError(f"replay: expected a chance of 0 to 1 as the setting of 'greedy', got {setting!r}")
     choices, U, mean = floats(choices, "choices"), floats(U, "factors"), floats(mean, "mean").astype(float)
     rng = np.random.default_rng(seed)
     spread = np.repeat(np.asarray(covariance, float)[None], len(mean), axis=0)
@@ -101,7 +103,7 @@ class Explorer:
         return new, when
 
     def fit(self, split: Split) -> Callable[[Array, Array], Array]:
-        """Return the scorer that ranks new items in the order in which they were shown."""
+        """Return the scorer (users, items) → [users, items] that ranks new items in the order they were shown in."""
         new, when = self.replayed(split)
         order = np.zeros(split.train.shape)
         order[:, new] = -when

@@ -9,12 +9,13 @@ from functools import lru_cache
 import numpy as np
 from scipy import sparse
 
-from ..catalogue.matrices import feedback
+from ..catalogue.matrices import feedback, places
 from ..catalogue.splits import Split, revealed
 from ..ground import ColdstartError
 from .als import als_implicit, fold_in
 from .content import unit_rows
 from .evidence import posterior
+from .least_squares import check_positive
 from .scores import mixture
 
 Array = np.ndarray
@@ -54,7 +55,7 @@ def known_sides(
     `old` are rows with at least `least` choices: a prior has to be learnt from such as those to come, and one learnt
     from films that hardly anybody chose expects too little of others. When users are new, the factors of the known ones
     are scaled to one length, the average: it says how much someone chooses, which no text and few ratings can tell.
-    Matrices with the same content share one fit.
+    Matrices with the same content share one fit. Raises ColdstartError unless two rows have so many choices.
     """
     X = feedback(X)
     parts = (X.indptr.tobytes(), X.indices.tobytes(), X.data.tobytes())
@@ -86,9 +87,10 @@ def yes_or_no(split: Split, items: Array) -> sparse.csr_matrix:
     The no that silence leaves open is said here: an answer that `posterior` believes like a yes. Raises
     ColdstartError if one of the items is still ranked.
     """
+    items = places(items, split.train.shape[1])
     if np.isin(items, split.candidates).any():
         raise ColdstartError("yes_or_no: expected items that the split does not rank, see splits.interview")
-    rows, columns = np.repeat(split.users, len(items)), np.tile(items, len(split.users)).astype(int)
+    rows, columns = np.repeat(split.users, len(items)), np.tile(items, len(split.users))
     said = np.asarray(split.support[split.users][:, items].todense()).ravel()
     return sparse.csr_matrix((said, (rows, columns)), shape=split.train.shape)
 
@@ -140,8 +142,8 @@ def by_answers(split: Split, answers: sparse.csr_matrix, prior: Prior, noise: fl
 
     `silence` is the weight of an answer that was not given, as a no, relative to one that was: 1 is parity.
     """
-    V = sides(split).other
-    return sides(split).scorer(posterior(answers, V, *prior(split), noise=noise, silence=silence / noise))
+    known = sides(split)
+    return known.scorer(posterior(answers, known.other, *prior(split), noise=noise, silence=silence / noise))
 
 
 def by_sum(split: Split, k: int, prior: Prior, reg: float, alpha: float, weight: float = 1.0) -> Scorer:
@@ -154,8 +156,9 @@ def recent_mean(known: Sides, mean: Array, times: Array, half_life: float) -> Ar
     """Return `mean` [n, rank] drawn towards the factors of those who came before, [n, rank].
 
     Each of `known.old` that came earlier, by `times` [n], counts as half for every `half_life` that lies between; the
-    mean itself counts as ten.
+    mean itself counts as ten. Raises ColdstartError for a half-life that is not above 0.
     """
+    check_positive(half_life, "half_life")
     times = np.asarray(times, float)
     ago = (times[:, None] - times[known.old]) / half_life
     share = np.where(ago > 0, 0.5 ** np.abs(ago), 0)

@@ -67,16 +67,18 @@ class Likeness:
 
 
 def shares(weights: Mapping[str, float]) -> dict[str, float]:
-    """Return the weights above 0 as shares of their sum."""
+    """Return the weights above 0 as shares of their sum; ColdstartError for one below 0, or none above."""
     total = sum(weights.values())
+    if not 0 < total < np.inf or min(weights.values()) < 0:
+        raise ColdstartError(f"weights: expected numbers of 0 or more, one of them above 0, got {dict(weights)}")
     return {name: weight / total for name, weight in weights.items() if weight > 0}
 
 
 def product(K: Array, spread: float) -> Array:
-    """Return exp(−2(1 − K)/spread), a Gaussian kernel of cosines K: 2(1 − K) is the squared distance.
+    """Return exp(−2(1 − K)/spread), a Gaussian kernel of cosines K [rows, columns]: 2(1 − K) is the squared distance.
 
     Of a weighted sum of cosines it is a product over the blocks: all must agree (Shawe-Taylor & Cristianini 2004, ch.
-    3). The wider the spread, the nearer to the sum.
+    3). The wider the spread, the nearer to the sum. Raises ColdstartError unless spread > 0.
     """
     check_positive(spread, "spread")
     return np.exp((K - 1) * np.float32(2 / spread))
@@ -98,7 +100,7 @@ def alignment(kernels: Mapping[str, Array], target: Array) -> dict[str, float]:
 
 
 def chosen_together(X: sparse.csr_matrix) -> Array:
-    """Return how alike the audiences of the items of X [users, items] are: their cosine, 0 on the diagonal."""
+    """Return the cosines of the audiences of the items of X [users, items], 0 on the diagonal [items, items]."""
     together = np.asarray(dense(X.T @ X), np.float32)
     length = np.sqrt(np.maximum(np.diagonal(together), 1))
     together /= length

@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..catalogue.matrices import floats
 from ..catalogue.splits import Split
 from ..ground import ColdstartError
 
@@ -22,9 +21,7 @@ def popularity_bands(counts: Array, *, head: float = 0.5, middle: float = 0.3) -
     ties go to the smaller id, and items without a count to no band. Raises ColdstartError for counts that are negative
     or not finite, and for shares that leave a band empty.
     """
-    counts = np.asarray(counts, float)
-    if not np.isfinite(counts).all() or (counts < 0).any():
-        raise ColdstartError("popularity_bands: expected counts of 0 or more, found a negative value or NaN")
+    counts = _counts(counts)
     order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     before = (np.cumsum(counts[order]) - counts[order]) / max(counts.sum(), 1e-12)
     band = (before >= head - 1e-12).astype(int) + (before >= head + middle - 1e-12)
@@ -36,7 +33,7 @@ def popularity_bands(counts: Array, *, head: float = 0.5, middle: float = 0.3) -
 
 @lru_cache(maxsize=64)
 def bands_of(split: Split) -> dict[str, Array]:
-    """Return the `popularity_bands` of the training interactions of a split."""
+    """Return the `popularity_bands` of the training interactions of a split, as item numbers by band [items of it]."""
     return popularity_bands(split.item_counts)
 
 
@@ -106,25 +103,33 @@ def inverse_propensity(counts: Array, power: float) -> Array:
     """Return weights [items] 1/p, p ∝ counts^power, the chance to be seen (Schnabel et al. 2016; Saito et al. 2020).
 
     Scaled so that the mean over all interactions is 1; items without a count weigh as if they had one. Raises
-    ColdstartError for a negative power.
+    ColdstartError for a negative power or count.
     """
     if not 0 <= power < np.inf:
         raise ColdstartError(f"power: expected a number of 0 or more, got {power!r}")
-    return _per_interaction(counts, np.maximum(np.asarray(counts, float), 1) ** -power)
+    counts = _counts(counts)
+    return _per_interaction(counts, np.maximum(counts, 1) ** -power)
 
 
 def effective_number(counts: Array, beta: float) -> Array:
     """Return weights [items] 1/E, E = (1 − βⁿ)/(1 − β), the effective number of n samples (Cui et al. 2019).
 
     β = 0 weighs all alike, β → 1 by 1/n. Scaled so that the mean over all interactions is 1. Raises ColdstartError
-    for β outside [0, 1).
+    for β outside [0, 1), and for a negative count.
     """
     if not 0 <= beta < 1:
         raise ColdstartError(f"beta: expected 0 or more and less than 1, got {beta!r}")
-    return _per_interaction(counts, (1 - beta) / (1 - beta ** np.maximum(np.asarray(counts, float), 1)))
+    counts = _counts(counts)
+    return _per_interaction(counts, (1 - beta) / (1 - beta ** np.maximum(counts, 1)))
+
+
+def _counts(counts: Array) -> Array:
+    counts = np.asarray(counts, float)
+    if not np.isfinite(counts).all() or (counts < 0).any():
+        raise ColdstartError("counts: expected finite numbers of 0 or more, found another")
+    return counts
 
 
 def _per_interaction(counts: Array, weights: Array) -> Array:
-    counts = floats(counts, "counts")
     total = weights @ counts
     return weights * np.sum(counts) / total if total else weights

@@ -16,9 +16,10 @@ Array = np.ndarray
 class Game:
     """`scores` [owners, texts, users] says how each text of each owner ranks; text 0 is the honest one.
 
-    `rivals` [users, n] are the scores of items whose owners do not play, `k` the length of a list, `cost` what an
-    owner thinks a text other than the honest one costs, as a share of users, and `explore` the share of places that
-    go to an item at random.
+    `rivals` [users, n] are the scores of items whose owners do not play, `k` the length of a list (that of all other
+    items, if these are fewer), `cost` what an owner thinks a text other than the honest one costs, as a share of users,
+    and `explore` the share of places that go to an item at random. Raises ColdstartError for shapes that do not fit and
+    numbers out of range.
     """
 
     scores: Array
@@ -34,9 +35,9 @@ class Game:
                 "game: expected scores [owners, texts, users] and rivals [users, n], "
                 f"got {scores.shape} and {rivals.shape}"
             )
-        if not 0 <= self.explore <= 1 or self.cost < 0:
-            found = f"{self.explore}, {self.cost}"
-            raise ColdstartError(f"game: expected explore in 0 to 1 and a cost of 0 or more, got {found}")
+        if not 0 <= self.explore <= 1 or not self.cost >= 0 or self.k < 1:
+            found = f"{self.explore}, {self.cost}, {self.k}"
+            raise ColdstartError(f"game: expected explore in 0 to 1, cost of 0 or more, k of 1 or more, got {found}")
 
     def standing(self, chosen: Array) -> Array:
         """Return the scores [users, owners] of the texts that are `chosen` [owners]."""
@@ -46,10 +47,10 @@ class Game:
         """Return what each text [texts] would bring an owner while all others keep theirs: exposure less cost."""
         others = np.delete(self.standing(chosen), owner, axis=1)
         pool = np.concatenate([self.rivals, others], axis=1)
-        place = min(self.k, pool.shape[1]) - 1
-        cut = -np.partition(-pool, place, axis=1)[:, place]
+        k = min(self.k, pool.shape[1])
+        cut = -np.partition(-pool, k - 1, axis=1)[:, k - 1]
         seen = (self.scores[owner] > cut).mean(axis=1)
-        by_chance = self.k / (pool.shape[1] + 1)
+        by_chance = k / (pool.shape[1] + 1)
         return (1 - self.explore) * seen + self.explore * by_chance - self.cost * (np.arange(len(seen)) > 0)
 
 

@@ -37,15 +37,22 @@ def top_k(scores: Array, k: int) -> Array:
 
 
 def rank_of(scores: Array, items: Array) -> Array:
-    """Return the rank, from 1, of one item of each row [rows] by the order of `top_k`: ties go to the lower column."""
+    """Return the rank, from 1, of one item of each row [rows] by the order of `top_k`: ties go to the lower column.
+
+    `scores` [rows, items]. Raises ColdstartError for a score that is NaN, of which no order is known.
+    """
+    if np.isnan(scores).any():
+        raise ColdstartError("rank_of: expected numbers as scores, found NaN")
     own = scores[np.arange(len(scores)), items][:, None]
     before = np.arange(scores.shape[1]) < np.asarray(items)[:, None]
     return 1 + (scores > own).sum(axis=1) + ((scores == own) & before).sum(axis=1)
 
 
 def standardised(scores: Array) -> Array:
-    """Return the scores with mean 0 and standard deviation 1 in each row; a row of equal scores becomes zeros."""
-    deviation = scores.std(axis=1, keepdims=True)
+    """Return the scores [rows, items] with mean 0 and standard deviation 1 in each row, zeros where all are equal."""
+    # The mean of equal scores may miss them by rounding, and a deviation of that size would make ones of it.
+    varied = (scores != scores[:, :1]).any(axis=1, keepdims=True)
+    deviation = np.where(varied, scores.std(axis=1, keepdims=True), np.inf)
     return (scores - scores.mean(axis=1, keepdims=True)) / np.maximum(deviation, 1e-12)
 
 

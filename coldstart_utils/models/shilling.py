@@ -73,11 +73,13 @@ def fake_profiles(split: Split, n: int, *, filler: int = 30, seed: int = 0) -> s
         raise ColdstartError(f"fake_profiles: expected at least one, got {n!r}")
     rng, warm = np.random.default_rng(seed), split.warm_items
     best = warm[np.argsort(-split.item_counts[warm], kind="stable")[: 2 * filler]]
-    rows = [np.union1d(rng.choice(best, min(filler, len(best)) // 2 + 1, replace=False),
-                       rng.choice(warm, min(filler, len(warm)) // 2, replace=False)) for _ in range(n)]  # fmt: skip
-    columns = np.concatenate(rows)
-    places = np.repeat(np.arange(n), [len(row) for row in rows])
-    return sparse.csr_matrix((np.ones(len(columns)), (places, columns)), (n, split.train.shape[1]))
+    chosen = []
+    for _ in range(n):
+        famous = rng.choice(best, min(filler, len(best)) // 2 + 1, replace=False)
+        others = rng.choice(warm, min(filler, len(warm)) // 2, replace=False)
+        chosen.append(np.union1d(famous, others))
+    ends = np.cumsum([0, *map(len, chosen)])
+    return sparse.csr_matrix((np.ones(ends[-1]), np.concatenate(chosen), ends), (n, split.train.shape[1]))
 
 
 def pushed(newcomers: Newcomers, items: Sequence[int] | Array, counts: Sequence[int], *, seed: int = 0) -> pd.DataFrame:

@@ -39,9 +39,11 @@ def ridge_from(S: Array, d: int, reg: float) -> LinearBridge:
     """Return ridge with a free intercept from the `moments` S of n rows with d features, n = S[0, 0].
 
     W = (C_xx + reg·I)⁻¹C_xy with C_xy = Σxyᵀ − n·x̄ȳᵀ, and the intercept ȳ − x̄W: what `content.bridge` learns from the
-    rows themselves. Raises ColdstartError for no row, or unless reg > 0.
+    rows themselves. Raises ColdstartError for no row, for another number of features, or unless reg > 0.
     """
     check_positive(reg)
+    if not 1 <= d < len(S) - 1:
+        raise ColdstartError(f"ridge_from: expected 1 to {len(S) - 2} features of {len(S)} moments, got {d!r}")
     n = S[0, 0]
     if n < 1:
         raise ColdstartError("ridge_from: expected the moments of one row or more, got those of none")

@@ -16,6 +16,7 @@ from .teachers import ease
 
 Array = np.ndarray
 TEACHERS = ("EASE", "ALS", "choices")
+JOINS = {"sum": np.add, "max": np.maximum}
 
 
 @lru_cache(maxsize=8)
@@ -65,9 +66,14 @@ class Transfer:
         return knobs
 
     def kernel(self, spread: float | None = None, **weights: float) -> Array:
-        """Return the joint kernel [items, items] for a spread (None: the sum) and weights of blocks (else 1)."""
+        """Return the joint kernel [items, items] for a spread (None: the sum) and weights of blocks (else 1).
+
+        Raises ColdstartError without a kernel, or for a weight of a block that is not there.
+        """
         if not self.kernels:
             raise ColdstartError("Transfer: expected the kernel of at least one block, got none")
+        if unknown := sorted(set(weights) - set(self.kernels)):
+            raise ColdstartError(f"Transfer: expected weights of {', '.join(self.kernels)}, got one of {unknown[0]!r}")
         names = iter(self.kernels)
         first = next(names)
         K = np.float32(weights.get(first, 1.0)) * self.kernels[first]
@@ -78,7 +84,10 @@ class Transfer:
     def fit(
         self, split: Split, *, reg: float, spread: float | None = None, own: float = 0.0, **weights: float
     ) -> Callable[[Array, Array], Array]:
-        """Return the scorer (users, items) → [users, items] of items that `split.train` knows nothing about."""
+        """Return the scorer (users, items) → [users, items] of items that `split.train` knows nothing about.
+
+        Raises ColdstartError as `kernel`, for a teacher that is not known, and (when it is called) unless reg > 0.
+        """
         K, warm = self.kernel(spread, **weights), split.warm_items
         taught = teacher_scores(split, self.teacher)
         if own:
@@ -90,11 +99,15 @@ class Transfer:
 class LateFusion:
     """One `Transfer` for each block, whose scores are joined: 'sum' adds them, 'max' takes the largest.
 
-    `kernels` as in `Transfer`. All blocks share one penalty.
+    `kernels` as in `Transfer`. All blocks share one penalty. Raises ColdstartError for another way to join.
     """
 
     kernels: Mapping[str, Array]
     join: str = "sum"
+
+    def __post_init__(self) -> None:
+        if self.join not in JOINS:
+            raise ColdstartError(f"join: expected one of {', '.join(JOINS)}, got {self.join!r}")
 
     @property
     def knobs(self) -> dict[str, float]:
@@ -103,9 +116,8 @@ class LateFusion:
 
     def fit(self, split: Split, *, reg: float) -> Callable[[Array, Array], Array]:
         """Return the scorer (users, items) → [users, items] of items that `split.train` knows nothing about."""
-        join = {"sum": np.add, "max": np.maximum}[self.join]
         towers = [Transfer({name: block}).fit(split, reg=reg) for name, block in self.kernels.items()]
-        return lambda users, items: join.reduce([tower(users, items) for tower in towers])
+        return lambda users, items: JOINS[self.join].reduce([tower(users, items) for tower in towers])
 
 
 @dataclass(frozen=True, eq=False)

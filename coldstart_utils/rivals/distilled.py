@@ -23,7 +23,10 @@ Array = np.ndarray
 
 @lru_cache(maxsize=4)
 def als_factors(split: Split) -> tuple[Array, Array]:
-    """Return the 64 factors that `als_implicit` (penalty 10) learns of `split.train`, float32; new items have zeros."""
+    """Return U [users, 64] and V [items, 64] that `als_implicit` (penalty 10) learns of `split.train`, float32.
+
+    Fewer factors where there are fewer users or items; new items have zeros.
+    """
     X = split.train
     als = als_implicit(X, rank=min(RANK, *X.shape), reg=10.0, sweeps=8)
     return als.U.astype(np.float32), als.V.astype(np.float32)

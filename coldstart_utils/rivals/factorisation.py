@@ -31,21 +31,6 @@ def implicit_gradient(chosen: Array, U: Array, V: Array, reg: float, share: floa
     return float(loss), 2 * (weighted @ V + reg * U), 2 * (weighted.T @ U + share * reg * V)
 
 
-def bpr_gradient(u: Array, better: Array, worse: Array, reg: float) -> tuple[float, Array, Array, Array]:
-    """Return the mean loss of triples of factors [n, r] and its gradients by each (BPR, Rendle et al. 2009).
-
-    L = mean of −ln σ(u·(v_i − v_j)) + reg/2·(‖u‖² + ‖v_i‖² + ‖v_j‖²): user u prefers item i to item j. With
-    g = −σ(−u·(v_i − v_j)) the gradients of a triple are g(v_i − v_j), g·u and −g·u, plus reg times each.
-    """
-    n = len(u)
-    margin = np.einsum("nr,nr->n", u, better - worse)
-    pull = -np.exp(-np.logaddexp(0, margin))[:, None]
-    penalty = reg / 2 * (np.vdot(u, u) + np.vdot(better, better) + np.vdot(worse, worse))
-    loss = (np.logaddexp(0, -margin).sum() + penalty) / n
-    by_user, by_item = pull * (better - worse) + reg * u, pull * u + reg * better
-    return float(loss), by_user / n, by_item / n, (reg * worse - pull * u) / n
-
-
 @dataclass(eq=False)
 class Adam:
     """Steps of a size that each number chooses by its own gradients (Kingma & Ba 2015), for arrays that learn in place.

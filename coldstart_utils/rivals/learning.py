@@ -91,8 +91,8 @@ def steps(
     """Yield the mean loss of each pass over the `items`, without end; the `parameters` learn in place.
 
     A step takes a batch of about `size` items, drawn anew in each pass, and moves the parameters by AdamW
-    (Loshchilov & Hutter 2019) with step size `rate` and weight decay `decay`. Raises ColdstartError for numbers that
-    are not above 0, no items, or a loss that is not finite.
+    (Loshchilov & Hutter 2019) with step size `rate` and weight decay `decay`. Raises ColdstartError for a rate that is
+    not above 0, a decay below 0, no items, or a loss that is not finite.
     """
     import torch
 
@@ -176,7 +176,9 @@ def array(tensor: Tensor) -> Array:
 
 
 def read(network: nn.Module, inputs: Tensor) -> Array:
-    """Return what a network makes of its inputs when it does not learn: nothing is dropped, no gradient is kept."""
+    """Return what a network makes of its `inputs` [n, width] when it does not learn [n, rank]: nothing is dropped, no
+    gradient is kept.
+    """
     import torch
 
     network.eval()

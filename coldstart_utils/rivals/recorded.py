@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..ground import package_file
+from ..ground import ColdstartError, package_file
 
 TABLE, CURVES = "papers.tsv", "papers-curves.tsv"
 KEY = ["world", "asked", "model", "fold"]
@@ -15,8 +15,14 @@ CURVE_COLUMNS = ["model", "fold", "epoch", "seconds", "loss", "ndcg"]
 
 
 def table(asked: str = "new items", path: Path | None = None) -> pd.DataFrame:
-    """Return the recorded rows (`COLUMNS`) about 'new items' or 'new users, 5 choices', one a world, model and fold."""
+    """Return the recorded rows (`COLUMNS`) about 'new items' or 'new users, 5 choices', one a world, model and fold.
+
+    Raises ColdstartError for what was not asked.
+    """
     rows = pd.read_csv(path or package_file(TABLE), sep="\t", keep_default_na=False, na_values=["nan"])
+    known = list(rows["asked"].unique())
+    if asked not in known:
+        raise ColdstartError(f"recorded rows: expected what is asked to be one of {known}, got {asked!r}")
     return rows[rows["asked"] == asked].reset_index(drop=True)
 
 

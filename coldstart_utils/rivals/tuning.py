@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 import numpy as np
@@ -83,9 +83,13 @@ def _measured(scorer: object, split: Split, metric: str, k: int) -> float:
 def curve(rival: Rival, split: Split, *, epochs: int | None = None, k: int = 20, **knobs: float) -> pd.DataFrame:
     """Return a learning curve: `epoch`, `loss`, `ndcg` at k of what the split asks, and `seconds` of processor time.
 
-    Seconds are those of learning alone, from the start. Without knobs the middle of the ranges is taken.
+    Seconds are those of learning alone, from the start. Of knobs that are not given the middle of the range is taken.
+    Raises ColdstartError for a knob that the rival has not.
     """
-    knobs = {name: knobs.get(name, start) for name, start in rival.knobs.items() if name != "epochs"}
+    start = middle(rival.ranges)
+    if unknown := sorted(set(knobs) - set(start)):
+        raise ColdstartError(f"curve: expected knobs of {', '.join(start)}, got {unknown[0]!r}")
+    knobs = start | knobs
     rows, spent, begun = [], 0.0, time.process_time()
     for number, epoch in enumerate(islice(rival.path(split, **knobs), epochs), start=1):
         spent += time.process_time() - begun
@@ -93,8 +97,3 @@ def curve(rival: Rival, split: Split, *, epochs: int | None = None, k: int = 20,
         rows.append({"epoch": number, "loss": epoch.loss, "ndcg": ndcg, "seconds": spent})
         begun = time.process_time()
     return pd.DataFrame(rows)
-
-
-def at_edges(setting: Setting, ranges: Mapping[str, tuple[float, float]], near: float = 1.25) -> list[str]:
-    """Return the knobs whose number lies within a factor `near` of an end of its range."""
-    return [name for name, (low, high) in ranges.items() if not low * near <= setting[name] <= high / near]

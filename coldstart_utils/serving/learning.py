@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -27,11 +28,10 @@ TAUGHT_BY = 20  # users and items that must have two choices before anything is 
 
 def learn(folder: Path) -> str:
     """Learn a model from the store in `folder`, save it as the next version, and return its name."""
-    reader = Reader(folder / FILE)
-    reader.db.execute("BEGIN")  # one moment for all that is read
-    until, items = reader.latest(), reader.items()
-    X = reader.choices([item.number for item in items])
-    reader.close()
+    with contextlib.closing(Reader(folder / FILE)) as reader:
+        reader.db.execute("BEGIN")  # one moment for all that is read
+        until, items = reader.latest(), reader.items()
+        X = reader.choices([item.number for item in items])
     return save(model_of(items, X, until), folder)
 
 

@@ -33,8 +33,9 @@ INLINE = 50_000  # items: a ranking of more is made in a thread, so that others 
 class Service:
     """A store, the state that answers, an encoder of texts, and the writer between them.
 
-    Everything but encoding, large rankings and writing happens in one thread, that of the event loop: a state never
-    changes while it is read. What is written enters the state after it is on disk and before it is acknowledged.
+    Everything but encoding, large rankings and writing happens in one thread, that of the event loop: a state does not
+    change while it is read, but that items may come while a large ranking is made; that one looks at those before.
+    What is written enters the state after it is on disk and before it is acknowledged.
     """
 
     def __init__(
@@ -154,26 +155,33 @@ class Service:
             self.learning = self.loop.create_task(self._retrain())
 
     async def _retrain(self) -> None:
-        command = [sys.executable, "-m", "coldstart_utils.serving.learning", str(self.store.folder)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         # If it fails, the next try waits for as many events again.
         since, self.since = self.since, 0
+        try:
+            if code := await self._learn():
+                log.error("learning a new model failed with code %s after %s events; the old one serves", code, since)
+            else:
+                await self.swap()
+        except Exception as error:  # nobody waits for this task: it would vanish
+            fault = f"{type(error).__name__}: {error}"
+            log.error("a new model after %s events cannot serve (%s); the old one does", since, fault)
+
+    async def _learn(self) -> int:
+        """Return the exit code of a process that learns a model from the store."""
+        command = [sys.executable, "-m", "coldstart_utils.serving.learning", str(self.store.folder)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         child = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.DEVNULL)
         try:
-            code = await child.wait()
+            return await child.wait()
         except asyncio.CancelledError:
             child.kill()
             raise
-        if code:
-            log.error("learning a new model failed with code %s after %s events; the old one serves", code, since)
-            return
-        await self.swap()
 
     async def swap(self) -> None:
         """Serve by the newest model on disk: a state is read beside the one that serves, and takes its place whole.
 
         What is stored meanwhile is read by `catch_up`, in the thread in which writes enter the state: nothing is lost
-        or counted twice.
+        or counted twice. Raises ColdstartError where no model is sound.
         """
 
         def read() -> State:

@@ -43,10 +43,10 @@ def running(folder: Path, *options: str, seconds: float = 120, core: int | None 
     child = subprocess.Popen(
         command, env=os.environ | threads, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    if core is not None:
-        os.sched_setaffinity(child.pid, {core})
     address = f"http://127.0.0.1:{port}"
     try:
+        if core is not None:
+            os.sched_setaffinity(child.pid, {core})
         _await_ready(child, address, time.monotonic() + seconds)
         yield address
     finally:
@@ -92,8 +92,8 @@ def offered(address: str, asks: Sequence[Ask], rate: float) -> pd.DataFrame:
     """Return what became of requests sent at a steady `rate` a second: columns path, status, ms.
 
     Each is due at its moment, whether or not the ones before were answered; its time counts from then, so that a
-    service that falls behind cannot hide it (coordinated omission, Tene 2013). Raises ColdstartError if a connection
-    breaks.
+    service that falls behind cannot hide it (coordinated omission, Tene 2013). Raises ColdstartError if nobody answers
+    there, or a connection breaks.
     """
     # In a thread of its own: a notebook has an event loop already.
     with _uncollected(), ThreadPoolExecutor(1) as thread:

@@ -52,16 +52,20 @@ class Ranking:
         self.rows.add(factor)
 
     def top(self, x: Array, k: int, hidden: Sequence[int] = ()) -> tuple[Array, Array]:
-        """Return the places of the k best items that are not `hidden` and their scores, fewer if there are fewer."""
-        x = np.asarray(x, np.float32)
+        """Return the places [k] of the items with the largest products with x [rank], but the `hidden`, and these [k].
+
+        Fewer if there are fewer.
+        """
+        # Taken once: a ranking of many items runs in a thread, while others may come.
+        x, rows = np.asarray(x, np.float32), self.rows.all
         if not self.indexed:
-            scores = self.rows.all @ x
+            scores = rows @ x
             scores[np.asarray(hidden, int)] = -np.inf
             return best(np.arange(len(scores)), scores, k)
         scores, near = self.index.search(x[None], min(k + len(hidden), self.indexed))
         found = near[0] >= 0
-        places = np.concatenate([near[0][found], np.arange(self.indexed, len(self.rows.all))])
-        scores = np.concatenate([scores[0][found], self.rows.all[self.indexed :] @ x])
+        places = np.concatenate([near[0][found], np.arange(self.indexed, len(rows))])
+        scores = np.concatenate([scores[0][found], rows[self.indexed :] @ x])
         return best(places, np.where(np.isin(places, hidden), -np.inf, scores), k)
 
 

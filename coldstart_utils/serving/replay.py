@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,15 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from ..ground import ColdstartError
 from ..models.evidence import posterior
 from .belief import Belief
+from .state import factors_of
 from .store import FILE, Event, Reader
 from .versions import Model
 
 Array = np.ndarray
+POLICIES = ("random", "fixed", "greedy", "thompson")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,19 +92,17 @@ def _asked(
 def batch_vectors(folder: Path, model: Model, users: Sequence[str]) -> Array:
     """Return the posterior means [users, rank] of all that a store holds of `users`, by `evidence.posterior` at once.
 
-    Raises ColdstartError if there is no store.
+    Who has said nothing keeps the prior. Raises ColdstartError if there is no store.
     """
-    reader = Reader(folder / FILE)
-    items = reader.items()
-    own = dict(zip(model.numbers.tolist(), model.V))
-    V = [own.get(item.number, model.factors(item.vector[None], [item.attributes])[0]) for item in items]
+    with contextlib.closing(Reader(folder / FILE)) as reader:
+        items = reader.items()
+        answers = [(row, *answer) for row, user in enumerate(users) for answer in reader.answers(user)]
     column = {item.number: n for n, item in enumerate(items)}
-    rows = [(n, column[number], value) for n, user in enumerate(users) for number, _, value in reader.answers(user)]
-    reader.close()
-    row, place, y = (np.array(part) for part in zip(*rows))
-    X = sparse.csr_matrix((y, (row, place)), shape=(len(users), len(V)))
+    rows, columns = np.array([(row, column[number]) for row, number, _, _ in answers], int).reshape(-1, 2).T
+    X = sparse.csr_matrix(([value for *_, value in answers], (rows, columns)), shape=(len(users), len(items)))
     prior = np.tile(model.mean, (len(users), 1))
-    return posterior(X, np.array(V, float), prior, model.covariance, noise=model.noise)
+    V = factors_of(model, items).astype(float)
+    return posterior(X, V, prior, model.covariance, noise=model.noise)
 
 
 def known_at(earlier: Array, now: float, every: float) -> int:
@@ -158,15 +160,21 @@ def opening(model: Model, factors: Array, visitors: Visitors, *, policy: str, pl
     With 0 places an item is shown where it beats the last place of the list. `factors` [items, rank] are guesses from
     content. 'random' ranks at random, 'fixed' by the guesses, 'greedy' by what the answers of those who
     saw an item make of its guess, with `model.noise`, and 'thompson' by a draw from that (Thompson 1933, chapter 06).
+    Raises ColdstartError for another policy.
     """
+    if policy not in POLICIES:
+        raise ColdstartError(f"opening: expected one of {', '.join(POLICIES)}, got {policy!r}")
     rng, mean = np.random.default_rng(seed), factors.astype(float)
     spread = np.repeat(model.spread[None], len(mean), axis=0)
     shown, took = np.zeros(visitors.took.shape, bool), visitors.took
     for visitor, x in enumerate(visitors.mean):
         across = spread @ x
         score, variance = mean @ x, np.maximum(across @ x, 0)
-        deviation = {"random": np.inf, "thompson": np.sqrt(variance)}.get(policy, 0.0)
-        drawn = rng.random(len(score)) if policy == "random" else rng.normal(score, deviation)
+        drawn = score
+        if policy == "random":
+            drawn = rng.random(len(score))
+        elif policy == "thompson":
+            drawn = rng.normal(score, np.sqrt(variance))
         at = np.argsort(-drawn, kind="stable")[:places] if places else np.flatnonzero(drawn > visitors.worst[visitor])
         shown[visitor, at] = True
         if policy in ("greedy", "thompson"):

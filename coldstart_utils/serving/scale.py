@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ..catalogue.sources import WHEELS, load_dataset
+from ..catalogue.sources import FETCHED, WHEELS, load_dataset
 from ..ground import ColdstartError
 from . import spark
 from .spark_factors import Settings
@@ -34,11 +34,15 @@ def scale(source: str, out: str, *, after: str = "", master: str, settings: Sett
 
 
 def as_tables(source: str, out: str) -> str:
-    """Return where the tables of `source` lie: itself, or, if it is a catalogue, `out`/in, into which it is written."""
+    """Return where the tables of `source` lie: itself, or, if it is a catalogue, `out`/in, into which it is written.
+
+    Raises ColdstartError for a catalogue whose `out` is no folder of this machine.
+    """
     from .spark_rows import as_parquet
 
     folder = Path(source)
-    if source in WHEELS or (folder.is_dir() and list(folder.glob("*.inter"))):
+    named = source in WHEELS or (source in FETCHED and not folder.is_dir())
+    if named or (folder.is_dir() and list(folder.glob("*.inter"))):
         if "://" in out:
             raise ColdstartError(f"{out}: a catalogue of this machine is written to a folder of it first; name one")
         return str(as_parquet(load_dataset(source), Path(out, "in")))

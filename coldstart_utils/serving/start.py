@@ -48,17 +48,26 @@ def serve(
     import uvicorn
 
     token = allowed(host)
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1" if host == "0.0.0.0" else host, port)) == 0:
-            raise ColdstartError(f"port {port}: in use already; name another, such as --port {port + 1}")
+    if taken(host, port):
+        raise ColdstartError(f"port {port}: in use already; name another, such as --port {port + 1}")
     with only_writer(folder):
         app = prepared(folder, data, token, retrain_after, tell)
-        tell(f"http://{host}:{port}/ answers, http://{host}:{port}/docs shows how to ask; Ctrl-C ends it.")
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        tell(f"{address}/ answers, {address}/docs shows how to ask; Ctrl-C ends it.")
         # All that was made so far stays: walking through it again, 100 ms at a time, would hold up whoever asks.
         gc.collect()
         gc.freeze()
         # Addresses hold users and questions: no log of them.
         uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", timeout_graceful_shutdown=10)
+
+
+def taken(host: str, port: int) -> bool:
+    """Return whether something listens at `host`:`port` already, IPv4 or IPv6."""
+    try:
+        socket.create_connection(("127.0.0.1" if host == "0.0.0.0" else host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def lacking() -> list[str]:
@@ -74,7 +83,7 @@ def allowed(host: str) -> str:
     except ValueError:
         alone = False
     if not alone and len(token) < 16:
-        raise ColdstartError(f"{host}: others could reach it; set {TOKEN} to a token of 16 signs or more")
+        raise ColdstartError(f"{host}: others could reach it; set {TOKEN} to a token of 16 characters or more")
     return token
 
 
@@ -116,7 +125,10 @@ def filled(store: Store, data: str, encode: Encode, tell: Tell) -> None:
 
 
 def newest(folder: Path, tell: Tell) -> Model:
-    """Return the newest sound model of a store; one that is damaged is told and passed over, for none one is learnt."""
+    """Return the newest sound model of a store; one that is damaged is told and passed over, for none one is learnt.
+
+    Raises ColdstartError if that one cannot be read back.
+    """
     damaged: list[str] = []
     model = load(folder, damaged)
     for sentence in damaged:

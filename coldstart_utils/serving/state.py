@@ -42,6 +42,19 @@ class User:
         return [*self.answers]
 
 
+def factors_of(model: Model, items: Sequence[Item]) -> Array:
+    """Return the factors of items, learnt where the model has them, else by the bridge, float32 [n, rank]."""
+    known = dict(zip(model.numbers.tolist(), range(len(model.numbers))))
+    V = np.zeros((len(items), model.V.shape[1]), np.float32)
+    new = [row for row, item in enumerate(items) if item.number not in known]
+    old = [row for row, item in enumerate(items) if item.number in known]
+    V[old] = model.V[[known[items[row].number] for row in old]]
+    if new:
+        vectors = np.array([items[row].vector for row in new])
+        V[new] = model.factors(vectors, [items[row].attributes for row in new])
+    return V
+
+
 @dataclass(eq=False)
 class State:
     """The items by place 0, 1, …, their factors, texts, and the users that were asked about last."""
@@ -58,7 +71,7 @@ class State:
 
     def __post_init__(self) -> None:
         items = self.reader.items()
-        self.ranking = Ranking(self._factors(items))
+        self.ranking = Ranking(factors_of(self.model, items))
         self.prior = self.model.prior
         width = len(items[0].vector) if items else 0
         self.lengths = Rows(np.linalg.norm(self.ranking.rows.all, axis=1)[:, None])
@@ -67,29 +80,18 @@ class State:
             self._enter(item)
         self.hidden = {self.place_of[number] for number in self.reader.withdrawn()}
 
-    def _factors(self, items: Sequence[Item]) -> Array:
-        """Return the factors of items, learnt where the model has them, else by the bridge, float32 [n, rank]."""
-        known = dict(zip(self.model.numbers.tolist(), range(len(self.model.numbers))))
-        V = np.zeros((len(items), self.model.V.shape[1]), np.float32)
-        new = [row for row, item in enumerate(items) if item.number not in known]
-        old = [row for row, item in enumerate(items) if item.number in known]
-        V[old] = self.model.V[[known[items[row].number] for row in old]]
-        if new:
-            vectors = np.array([items[row].vector for row in new])
-            V[new] = self.model.factors(vectors, [items[row].attributes for row in new])
-        return V
-
     # --- What arrives, after it is on disk ---------------------------------------------------------------------------
 
     def add(self, item: Item) -> None:
         """Take in a stored item: it is in every answer from now on. One that is known already changes nothing."""
         if item.number in self.place_of:
             return
-        factor = self._factors([item])[0]
-        self.ranking.add(factor)
+        factor = factors_of(self.model, [item])[0]
+        self._enter(item)
         self.lengths.add(np.array([np.linalg.norm(factor)]))
         self.shelf.add(item)
-        self._enter(item)
+        # Last: a ranking in another thread may find the item from here on, and asks for its name.
+        self.ranking.add(factor)
 
     def _enter(self, item: Item) -> None:
         self.place[item.item] = self.place_of[item.number] = len(self.ids)

@@ -60,7 +60,10 @@ class Item:
 
     def same(self, other: Item) -> bool:
         """Return whether both say the same."""
-        mine, theirs = ((one.title, one.text, {**one.attributes}) for one in (self, other))
+        mine, theirs = (
+            (one.title, one.text, {name: list(entries) for name, entries in one.attributes.items()})
+            for one in (self, other)
+        )
         return mine == theirs
 
 

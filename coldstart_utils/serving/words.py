@@ -25,8 +25,10 @@ class Shelf:
         vectors = np.array([item.vector for item in items], np.float32).reshape(len(items), width)
         self.mean = vectors.mean(axis=0) if len(items) else np.zeros(width, np.float32)
         self.vectors = Rows(centred(vectors, self.mean) if len(items) else vectors)
-        self.index = WordIndex(texts) if any(WordIndex.stems(texts)) else None
-        self.later: list[list[str]] = []
+        stems = WordIndex.stems(texts)
+        self.index = WordIndex(texts) if any(stems) else None
+        # What no index holds is looked through word by word.
+        self.later: list[list[str]] = [] if self.index else stems
 
     def add(self, item: Item) -> None:
         """Put an item at the end: the next question finds it."""

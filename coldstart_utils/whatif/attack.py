@@ -169,9 +169,9 @@ def undone(shops: Sequence[Storefront], each: int, counts: Sequence[int], *, see
     rows = []
     for shop in shops:
         items = picked(shop, each, seed)
-        newcomers = shilling.Newcomers(shop.split, shop.kernel(items[0], shop.texts[items[0]]), k=shop.k, yes=0)
+        newcomers = shilling.Newcomers(shop.split, shop.kernel(), k=shop.k, yes=0)
         for item in items:
-            copied = newcomers.prior_by(shop.kernel(item, attacks.imitated(shop)), item)
+            copied = newcomers.prior_by(shop.kernel({item: attacks.imitated(shop)}), item)
             for model, prior in (("honest text", newcomers.prior[item]), ("text of a rival", copied)):
                 path = shilling.undone(newcomers, item, prior, counts)
                 rows += [(model, shop.split.seed, int(item), dial, share) for dial, share in path]
@@ -186,8 +186,7 @@ def pushed(shops: Sequence[Storefront], each: int, counts: Sequence[int], *, see
     rows = []
     for shop in shops:
         items = picked(shop, each, seed)
-        K = shop.kernel(items[0], shop.texts[items[0]])
-        for model, kernel in (("without text", None), ("with text", K)):
+        for model, kernel in (("without text", None), ("with text", shop.kernel())):
             found = shilling.pushed(shilling.Newcomers(shop.split, kernel, k=shop.k), items, counts, seed=seed)
             rows.append(found.rename(columns={"item": "user"}).assign(model=model, fold=shop.split.seed))
     return pd.concat(rows, ignore_index=True)

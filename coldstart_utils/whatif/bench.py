@@ -13,6 +13,7 @@ from scipy import sparse
 from ..catalogue import splits
 from ..measure import metrics, ranking
 from ..models import longtail
+from ..models.scores import standardised
 from .belief import TOP_K, believed, factors
 
 Array = np.ndarray
@@ -88,9 +89,9 @@ def prepare_bench(X: sparse.csr_matrix, features: Array, vectors: Array, tail: A
     U, V = factors(split.train, items)
     known, wanted = (matrix[users][:, items].toarray() > 0 for matrix in (split.train, split.test))
     scores = U[users] @ V[items].T
-    als, spread = _standardised(scores)
-    text, _ = _standardised(U[users] @ believed(V, items, features, U).guess(features)[items].T)
-    fame, _ = _standardised(np.log1p(np.asarray(split.train.sum(axis=0)).ravel()[items])[None])
+    als, spread = standardised(scores), np.maximum(scores.std(axis=1, keepdims=True), 1e-12)
+    text = standardised(U[users] @ believed(V, items, features, U).guess(features)[items].T)
+    fame = standardised(np.log1p(np.asarray(split.train.sum(axis=0)).ravel()[items])[None])
     k = min(TOP_K, int((~known).sum(axis=1).min()))
     stray = metrics.top_k(np.where(known, -1.0, rng.random(known.shape)), k)
     alike = vectors[items] @ vectors[items].T
@@ -161,9 +162,3 @@ def _explored(bench: Bench, lists: Array, chance: float) -> Array:
     """Return the lists with some places given to items drawn at random, none of which is in the list already."""
     new = ~(bench.stray[:, :, None] == lists[:, None]).any(axis=2)
     return np.where((bench.luck < chance) & new, bench.stray, lists)
-
-
-def _standardised(scores: Array) -> tuple[Array, Array]:
-    """Return the scores [users, n] with mean 0 and deviation 1 in each row, and the deviations [users, 1]."""
-    spread = np.maximum(scores.std(axis=1, keepdims=True), 1e-12)
-    return (scores - scores.mean(axis=1, keepdims=True)) / spread, spread

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -42,12 +43,14 @@ class Shelf:
 class Reader:
     """Reads what visitors type: texts to vectors, by onnxruntime where that is installed.
 
-    It remembers the last texts in memory; nothing that somebody typed is kept on disk.
+    It remembers the last texts in memory; nothing that somebody typed is kept on disk. `tokenizer` counts the tokens of
+    a text, by itself: the one of the encoder is set to cut, and visitors ask at the same time.
     """
 
     def __init__(self, encoder: TextEncoder) -> None:
         self.encoder = quick(encoder) if isinstance(encoder, TextEncoder) else encoder
         self.width = int(np.shape(self.encoder.encode(["The first text loads the model."]))[1])
+        self.tokenizer: Any = copy.deepcopy(self.encoder.tokenizer)
         self.known: dict[str, Array] = {}
         self.lock = Lock()
 
@@ -55,11 +58,6 @@ class Reader:
     def max_tokens(self) -> int:
         """Return the most tokens of a text that are read."""
         return int(self.encoder.max_tokens)
-
-    @property
-    def tokenizer(self) -> Any:
-        """Return what cuts a text into tokens."""
-        return self.encoder.tokenizer
 
     def encode(self, texts: Sequence[str]) -> Array:
         """Return one vector a text [n, d], zeros for an empty one; what was read before is not read again."""
@@ -70,7 +68,7 @@ class Reader:
         vectors = [found[text] if text in found else known.get(text, nothing) for text in texts]
         with self.lock:
             # A new dictionary rather than a cleared one: another visitor may be reading in the old.
-            self.known = (known if len(known) < REMEMBERED else {}) | found
+            self.known = (self.known if len(self.known) < REMEMBERED else {}) | found
         return np.stack(vectors)
 
 
@@ -88,11 +86,9 @@ def shelf(dataset: Dataset, encoder: TextEncoder) -> Shelf:
 
 def texts_of(dataset: Dataset) -> list[list[str]]:
     """Return the texts of all items: what is known of them, then the generated synopsis where there is one."""
-    columns = list(dataset.items)
-    if not set(movielens.GENERATED) <= set(columns):
+    if not movielens.expanded(dataset):
         return [item_texts(dataset)]
-    said = item_texts(dataset, [name for name in columns if name not in movielens.GENERATED])
-    return [said, dataset.items["synopsis"].tolist()]
+    return [item_texts(dataset, movielens.own_columns(dataset)), dataset.items["synopsis"].tolist()]
 
 
 def texts_of_new(dataset: Dataset, rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, list[list[str]]]:

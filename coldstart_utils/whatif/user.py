@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
+from ..catalogue.movielens import expanded
 from ..language import context
 from ..models.content import unit_rows
 from .belief import TOP_K, USER, answered
@@ -118,8 +119,8 @@ def _profile(world: World, state: UserState) -> str:
 def _wish(world: World, sentence: Array) -> Array:
     """Return the factor [rank] of an item that is what a sentence says beside the average, at the usual length."""
     V, W = world.users.other, world.models[-1].W
-    # The text of an item stands first in its features, its description, if there are some, second.
-    content = np.tile(unit_rows((sentence - world.centre)[None])[0], 2 if world.body == "synopsis" else 1)
+    # The texts of an item stand first in its features, each of the same width (`reading.texts_of`).
+    content = np.tile(unit_rows((sentence - world.centre)[None])[0], 2 if expanded(world.dataset) else 1)
     length = np.sqrt(V[V.any(axis=1)].var(axis=0).sum())
     return unit_rows((content @ W[: len(content)])[None])[0] * length
 
@@ -145,8 +146,8 @@ def _recall(world: World, group: tuple[str, str | None]) -> tuple[pd.DataFrame, 
 
 
 def _questions(world: World, covariance: Array, free: Array) -> pd.DataFrame:
-    """Return the films of which least is known what the user would say."""
+    """Return those of the `free` films [items], a mask, of which least is known what the user would say."""
     V = world.users.other
     variance = np.where(free, np.einsum("nk,nk->n", V @ covariance, V), -1.0)
-    ask = np.argsort(-variance, kind="stable")[:QUESTIONS]
+    ask = np.argsort(-variance, kind="stable")[: min(QUESTIONS, int(free.sum()))]
     return pd.DataFrame({"film": [world.names[item] for item in ask], "variance": variance[ask]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import replace
 
 import bqplot as bq
@@ -92,15 +93,20 @@ class UserView(View[UserState, NewUser]):
 
     def _asking(self) -> widgets.Box:
         answers = [
-            self.button("yes", lambda: self.like(self.asked()), "cs-yes"),
-            self.button("no", lambda: self.dislike(self.asked()), "cs-no"),
-            self.button("never seen", lambda: self.skip(self.asked())),
+            self.button("yes", lambda: self.answer(self.like), "cs-yes"),
+            self.button("no", lambda: self.answer(self.dislike), "cs-no"),
+            self.button("never seen", lambda: self.answer(self.skip)),
         ]
         return box([self.question, box(answers, "cs-chips")], "cs-card", "cs-ask")
 
     def asked(self) -> str:
         """Return the film of the next question, '' if none is left."""
         return str(self.result.ask["film"].iloc[0]) if self.result and len(self.result.ask) else ""
+
+    def answer(self, take: Callable[[str], None]) -> None:
+        """Let `take` have the film of the next question, if one is left."""
+        if film := self.asked():
+            take(film)
 
     def like(self, film: str) -> None:
         """Add a film to those that are liked."""

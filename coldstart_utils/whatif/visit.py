@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Event, Thread
 from typing import Any
 from urllib.parse import parse_qs
@@ -76,6 +77,19 @@ def what_is_there(visitor: str) -> tuple[str, str]:
     return ("panels" if HOUSE.seat(visitor) else "full"), ""
 
 
+def look(visitor: str, gone: Event, tell: Callable[[tuple[str, str]], None]) -> None:
+    """Tell a visitor what is there until the panels are, or the visitor is `gone`."""
+    while not gone.wait(LOOK_AGAIN):
+        found = what_is_there(visitor)
+        if gone.is_set():
+            # Who left while a seat was found would keep it.
+            HOUSE.leave(visitor)
+            return
+        tell(found)
+        if found[0] == "panels":
+            return
+
+
 @solara.component
 def Page() -> None:
     """Show the panels to one visitor as soon as there is a world and a seat."""
@@ -86,19 +100,12 @@ def Page() -> None:
     def watch() -> Any:
         gone = Event()
 
-        def look() -> None:
-            while not gone.wait(LOOK_AGAIN):
-                found = what_is_there(visitor)
-                set_there(found)
-                if found[0] == "panels":
-                    return
-
         def leave() -> None:
             gone.set()
             HOUSE.leave(visitor)
 
         if there[0] != "panels":
-            Thread(target=look, daemon=True).start()
+            Thread(target=look, args=(visitor, gone, set_there), daemon=True).start()
         return leave
 
     solara.use_effect(watch, [])

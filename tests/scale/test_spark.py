@@ -229,6 +229,8 @@ def test_a_catalogue_is_written_as_tables_first(ml100k, tmp_path):
     assert scale.as_tables("s3a://shop/day", "s3a://shop/out") == "s3a://shop/day"
     with pytest.raises(ColdstartError, match="written to a folder of it first"):
         scale.as_tables("ml-100k", "hdfs://out")
+    with pytest.raises(ColdstartError, match="written to a folder of it first"):
+        scale.as_tables("lastfm-2k", "hdfs://out")  # a name, whether or not it is installed
 
 
 def test_a_folder_of_atomic_files_is_written_as_tables_first(tmp_path):

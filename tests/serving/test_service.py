@@ -315,7 +315,7 @@ def test_it_refuses_to_listen_elsewhere_without_a_token(monkeypatch):
         with pytest.raises(ColdstartError, match="COLDSTART_TOKEN"):
             start.allowed(host)
     monkeypatch.setenv(start.TOKEN, "short")
-    with pytest.raises(ColdstartError, match="16 signs"):
+    with pytest.raises(ColdstartError, match="16 characters"):
         start.allowed("0.0.0.0")
     monkeypatch.setenv(start.TOKEN, "long enough, sixteen signs")
     assert start.allowed("0.0.0.0") == "long enough, sixteen signs"
