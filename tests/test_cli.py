@@ -300,7 +300,7 @@ def test_readme_blocks(project):
     assert f"| {figure} | {link}<br><sub>12 s · 1/2 claims held</sub> |\n" in text
     page = (project / "RESULTS.md").read_text()
     assert (
-        "## [01_false](notebooks/01_false.ipynb)\n*Why is 01_false | so?*\n\n**0.25 of 1**\n\n- ✓ one\n- ✗ two\n"
+        "## [01_false](notebooks/01_false.ipynb)\n_Why is 01_false | so?_\n\n**0.25 of 1**\n\n- ✓ one\n- ✗ two\n"
         in page
     )
     assert text.startswith("a\n<!-- generated: gallery -->\n| What it finds")
