@@ -4,9 +4,10 @@ CHROMIUM := $(or $(COLDSTART_CHROMIUM),/usr/bin/chromium)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n)
 ON_PATH := PATH="$(CURDIR)/$(BIN):$$PATH"
 LOG := build/setup.log
-# Two processes, each with whole files: what a file makes once, such as a run of all chapters, is made once. One thread
-# each: on two cores the threads of both would wait for each other.
-TWO := -n 2 --dist loadfile
+# Two processes, each with whole files: what a file makes once, such as a run of all chapters, is made once. The order
+# stays: chapters, which take longest, come first, and the browser, whose event loop runs on beside all others, last. One
+# thread each: on two cores the threads of both would wait for each other.
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 # The index of CPU builds of PyTorch. On Linux the ordinary index may bring CUDA, several GB; elsewhere it does not.
 CPU_TORCH := https://download.pytorch.org/whl/cpu

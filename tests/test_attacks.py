@@ -235,11 +235,10 @@ def test_where_the_game_settles_nobody_gains_by_moving_alone():
     game = owners.Game(rng.normal(size=(4, 3, 30)), rng.normal(size=(30, 6)), k=2, cost=0.05)
     end = owners.best_responses(game, rounds=50)
     last = end.path[-1]
-    if end.settled:
-        for owner in range(4):
-            worth = game.payoffs(owner, last)
-            assert worth[last[owner]] == pytest.approx(worth.max())
-    assert (end.path[0] == 0).all()
+    assert end.settled and (end.path[0] == 0).all() and last.any()
+    for owner in range(4):
+        worth = game.payoffs(owner, last)
+        assert worth[last[owner]] == pytest.approx(worth.max())
 
 
 def test_payoffs_are_places_counted_one_by_one():

@@ -3,6 +3,7 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -113,10 +114,19 @@ def test_executed_notebooks_keep_the_pictures_of_panels_only(series):
     assert not set().union(*shown) & {pages.WIDGET_MIME}
 
 
-def test_quick_run_with_parameters(project):
+@pytest.fixture
+def bound(monkeypatch):
+    """Of which runs a book would have been bound: `series` and test_site.py bind one, which takes seconds."""
+    asked = []
+    monkeypatch.setattr(cli, "bind", lambda root, build: asked.append((root, build)))
+    return asked
+
+
+def test_quick_run_with_parameters(project, bound):
     (project / "mine").mkdir()
     outcome = coldstart("run", "0", "--quick", "-p", "DATASET", "mine", "-p", "SEED", "3")
     assert outcome.exit_code == 0, outcome.output
+    assert bound == [(project, project / "build" / "quick")]
     assert not (project / "build" / "results.json").exists()
     executed = nbformat.read(project / "build" / "quick" / "notebooks" / "00_good.ipynb", as_version=4)
     expected = {"DATASET": str(project / "mine"), "SEED": 3, "QUICK": True, "figures": None}
@@ -126,13 +136,10 @@ def test_quick_run_with_parameters(project):
 def test_figures_of_overridden_runs_stay_out_of_the_committed_folder(project, monkeypatch):
     asked = []
     monkeypatch.setattr(run, "kernel_environment", lambda jobs, figures: asked.append(figures) or dict(os.environ))
-    monkeypatch.setattr(run, "_execute", _no_execution)
+    monkeypatch.setattr(run, "ProcessPoolExecutor", lambda jobs, *_: ThreadPoolExecutor(jobs))
+    monkeypatch.setattr(run, "_execute", lambda source, *_: run.Result(source.stem, 0.0))
     run.run_series(project, [project / "notebooks" / "00_good.ipynb"], {"SEED": 3}, jobs=1)
     assert asked == [project / "build" / "parameters" / "figures"]
-
-
-def _no_execution(source, build, parameters, place):
-    return run.Result(source.stem, 0.0)
 
 
 @pytest.mark.parametrize("name", ["0", "00", "00_good", "00_good.ipynb", "notebooks/00_good.ipynb"])
@@ -179,7 +186,7 @@ def test_a_folder_called_like_a_number_or_a_data_set(project, monkeypatch):
     assert asked == [{"DATASET": str(project / "2019")}, {"DATASET": "ml-100k"}]
 
 
-def test_a_killed_worker_is_told_and_costs_no_other_result(tmp_path, monkeypatch):
+def test_a_killed_worker_is_told_and_costs_no_other_result(tmp_path, monkeypatch, bound):
     root = tmp_path
     (root / "notebooks").mkdir()
     (root / "pyproject.toml").touch()
@@ -189,7 +196,7 @@ def test_a_killed_worker_is_told_and_costs_no_other_result(tmp_path, monkeypatch
     outcome = coldstart("run", "--jobs", "1")
     assert outcome.exit_code == 1
     assert "01_kills: the process that ran it" in outcome.output and "Traceback" not in outcome.output
-    assert set(pages.read_results(root)) == {"00_good"}
+    assert set(pages.read_results(root)) == {"00_good"} and bound == [(root, root / "build")]
 
 
 def test_without_a_run_there_is_no_book(project):
@@ -293,7 +300,7 @@ def test_readme_blocks(project):
     assert f"| {figure} | {link}<br><sub>12 s · 1/2 claims held</sub> |\n" in text
     page = (project / "RESULTS.md").read_text()
     assert (
-        "## [01_false](notebooks/01_false.ipynb)\n*Why is 01_false | so?*\n\n**0.25 of 1**\n\n- ✓ one\n- ✗ two\n"
+        "## [01_false](notebooks/01_false.ipynb)\n_Why is 01_false | so?_\n\n**0.25 of 1**\n\n- ✓ one\n- ✗ two\n"
         in page
     )
     assert text.startswith("a\n<!-- generated: gallery -->\n| What it finds")

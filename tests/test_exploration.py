@@ -38,16 +38,18 @@ def test_items_run_out():
 
 
 def test_the_belief_is_that_of_bayesian_least_squares():
-    # One item, shown to everybody in order: the scores of the last visit must come from the posterior in closed form.
-    choices, U, _ = world(new=2)
-    when = exploration.replay(choices, U, np.zeros((2, 3)), np.eye(3), noise=0.5, policy="greedy", visits=1, places=1)
-    last = int(np.argmax(when.min(axis=1)))
-    expected = []
-    for item in range(2):
-        seen = when[:, item] < when[last].min()
-        precision = np.eye(3) + U[seen].T @ U[seen] / 0.5
-        expected.append(U[last] @ np.linalg.solve(precision, U[seen].T @ choices[seen, item] / 0.5))
-    assert np.argmin(when[last]) == np.argmax(expected)
+    # Each visitor sees the one item that the posterior in closed form, of all that was shown before, puts first.
+    choices, U, V = world(new=6)
+    mean = 0.1 * V
+    when = exploration.replay(choices, U, mean, np.eye(3), noise=0.5, policy="greedy", visits=1, places=1)
+    for user, visit in enumerate(when.min(axis=1)):
+        expected = []
+        for item in range(6):
+            seen = when[:, item] < visit
+            precision = np.eye(3) + U[seen].T @ U[seen] / 0.5
+            missed = choices[seen, item] - U[seen] @ mean[item]
+            expected.append(U[user] @ (mean[item] + np.linalg.solve(precision, U[seen].T @ missed / 0.5)))
+        assert np.argmin(when[user]) == np.argmax(expected)
 
 
 def test_feedback_finds_takers_sooner_than_chance():

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
+from scipy import sparse, stats
 
 from coldstart_utils.book import consequences, consequences_told
 from coldstart_utils.catalogue.atomic import read_atomic
@@ -262,3 +262,55 @@ def test_there_is_one_scorer_a_fold():
     for ask in (groups.served, lambda one, all_: groups.places(one, all_, {"half": np.arange(30) < 15})):
         with pytest.raises(ValueError, match="longer"):
             ask([scorer], folds)
+
+
+def test_sides_are_the_later_half_of_groups_in_their_order():
+    kinds = {
+        "age": pd.Series(["9 to 20", "21 to 30", "31 or more", "21 to 30", np.nan]),
+        "gender": pd.Series(["M", "F", "M", np.nan, "F"]),
+        "occupation": pd.Series(["nurse", "clerk", "nurse", "nurse", "clerk"]),
+    }
+    sides = {kind: mask.tolist() for kind, mask in groups.two_sides(kinds).items()}
+    assert sides == {"age": [False, False, True, False, False], "gender": [True, False, True, False, False]}
+
+
+def test_items_are_grouped_by_origin_and_maker_by_genre_or_by_place():
+    films = pd.DataFrame(
+        {
+            "item_id": list("abcde"), "year": ["1990", "1980", "1985", "", "1970"],
+            "origin": ["USA; English", "UK; English", "France; French", "", "USA; English"],
+            "people": ["Ann; Bob", "Ann", "Cid", "Dee", ""], "genres": ["War", "War Drama", "Drama", "War", ""],
+        }
+    )  # fmt: skip
+    made, films = catalogue(), films.assign(synopsis="", keywords="")
+
+    def found(columns):
+        own = groups.groups_of_items(dataclasses.replace(made, items=films[columns]))
+        return {name: "".join(films["item_id"][mask]) for name, mask in own.items()}
+
+    # Groups of one item, here the British film, the French one and the maker's later one, are left out.
+    assert found([*films]) == {"USA": "ae", "a maker's first here": "bc"}
+    assert found(["item_id", "genres"]) == {"War": "abd", "Drama": "bc"}
+    assert found(["item_id"]) == {"the first half": "ab", "the second half": "cde"}
+
+
+def test_the_interval_of_two_groups_is_that_of_scipy():
+    rng = np.random.default_rng(5)
+    one, other = rng.normal(0.2, 1, 30), rng.normal(0, 3, 80)
+    half, p = groups.welch(one, other)
+    test = stats.ttest_ind(one, other, equal_var=False)
+    low, high = test.confidence_interval()
+    assert (half, p) == pytest.approx(((high - low) / 2, test.pvalue))
+    assert groups.welch(np.ones(4), np.ones(5)) == (0.0, 1.0) and groups.welch(np.ones(4), np.zeros(5)) == (0.0, 0.0)
+    assert groups.welch(one[:1], other) == (0.0, 1.0)
+
+
+def test_bought_places_go_to_the_group_and_cost_what_its_members_are_worth():
+    X = catalogue().matrix()
+    fold, members = study.item_folds(X, 2)[:1], np.arange(40) % 2 == 0
+    truth = [ranking.from_matrix(X.toarray() + np.random.default_rng(0).random(X.shape) / 9)]
+    rows = groups.priced(truth, fold, members, (0, 2, 5), k=5)
+    means = rows.groupby("dial")["ndcg"].mean()
+    plain = ranking.evaluate({"": truth[0]}, fold[0].outer, k=5)["ndcg"].mean()
+    assert means[0.0] == pytest.approx(plain) and means[5.0] < means[0.0] - 0.1
+    assert means.is_monotonic_decreasing and rows["model"].unique().tolist() == ["0", "2", "5"]

@@ -151,6 +151,14 @@ def test_ranks_of_all_methods(films, asked, encoder):
     assert ranks["shared"].median() > 0.9, "the questions are made of the texts"
 
 
+def test_what_is_learnt_for_a_half_comes_from_the_other():
+    half = np.array([0, 1, 1, 0])
+    usual = fields.usual_of_others(np.eye(4), half).tolist()
+    assert usual == [[0, 0.5, 0.5, 0], [0.5, 0, 0, 0.5], [0.5, 0, 0, 0.5], [0, 0.5, 0.5, 0]]
+    assert fields.crossed(half, lambda rows: rows.astype(float), (2,)).tolist() == [[1, 2], [0, 3], [0, 3], [1, 2]]
+    assert not fields.crossed(np.zeros(3, int), lambda rows: np.ones(2), (2,)).any(), "there is no other half"
+
+
 def test_a_question_like_it_never_tells_the_answer(films, asked, encoder):
     first, others = asked.part(np.arange(1)), asked.part(np.arange(1, len(asked)))
     half = fields.halves(first.table["query_id"])

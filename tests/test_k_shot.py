@@ -18,6 +18,7 @@ from coldstart_utils.models.k_shot import (
     known_sides,
     recent_mean,
     sides,
+    within_reach,
     yes_or_no,
 )
 
@@ -96,3 +97,14 @@ def test_only_those_who_came_before_draw_the_mean():
     for half_life in (0.0, -1.0):
         with pytest.raises(ColdstartError, match="half_life: expected a number above 0"):
             recent_mean(known, np.zeros((3, 1)), np.zeros(3), half_life=half_life)
+
+
+def test_numbers_of_ratings_within_reach():
+    # A tenth of all, and ten at least, must have ten more than are revealed.
+    assert within_reach(np.full(12, 13), (0, 1, 3, 4)) == ([0, 1, 3], 13)
+    assert within_reach(np.r_[np.full(11, 30), np.ones(89)], (0, 5, 20)) == ([0, 5, 20], 30)
+    assert within_reach(np.r_[np.full(11, 30), np.ones(99)], (0, 5, 20)) == ([1], 2)
+    assert within_reach(np.full(9, 99), (1,), needed=False) == ([], 0)
+    assert within_reach(np.r_[np.full(10, 2), np.ones(5)], (1, 5)) == ([1], 2)
+    with pytest.raises(ColdstartError, match="ten users and ten items with two choices, found 9"):
+        within_reach(np.full(9, 99), (1,))

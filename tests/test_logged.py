@@ -136,10 +136,18 @@ def test_shares_and_uniform_are_policies():
 
 
 def test_the_largest_trusted_weight_is_found_on_the_log():
-    log, _ = made()
-    Q = logged.predicted(log)
+    log, rates = made()
+    right, wrong = (np.tile(row, (len(log.item), 1)) for row in (rates, np.full(5, 0.9)))
     for kind in ("switch", "shrinkage"):
-        assert logged.trusted(log, target(), Q, kind) > 0
+
+        def error(limit, Q=wrong, kind=kind):
+            rows = logged.terms(log, target(), Q, switch=limit, shrink=limit)
+            return (rows["doubly robust"] - rows[kind]).mean() ** 2 + rows[kind].var() / len(rows)
+
+        best = logged.trusted(log, target(), wrong, kind)
+        assert all(error(best) <= error(best * factor) for factor in (0.01, 0.1, 10))
+        # A model that is wrong everywhere is corrected by larger weights than one that is right.
+        assert best > logged.trusted(log, target(), right, kind)
 
 
 def test_rates_with_few_clicks():

@@ -80,6 +80,21 @@ def test_within_users_only_the_order_of_their_own_pairs_counts():
     assert found[7] == 0.5 and found[[2, 5]].isna().all()
 
 
+def test_who_is_chosen_and_who_is_liked_may_be_told_by_two_scorers(split):
+    rng = np.random.default_rng(1)
+    chosen, liked = (ranking.from_matrix(rng.random((40, 30))) for _ in range(2))
+    pairs = pd.DataFrame({"user": np.repeat(split.users, 30), "item": np.tile(np.arange(30), len(split.users))})
+    pairs["label"] = rng.integers(2, size=len(pairs))
+    both = ranking.chosen_and_liked({"chosen": chosen, "liked": liked}, split, pairs, k=3)
+    asked = pairs[pairs["item"].isin(split.candidates)]
+    expected = ranking.within_users(liked, asked).set_index("user")["auc"]
+    assert both["auc"].to_numpy() == pytest.approx(expected[both["user"]].to_numpy(), nan_ok=True)
+    assert both["auc"].notna().any()
+    pd.testing.assert_series_equal(both["ndcg"], ranking.evaluate({"": chosen}, split, k=3)["ndcg"])
+    alone = ranking.chosen_and_liked({"chosen": liked}, split, pairs, k=3)
+    pd.testing.assert_series_equal(alone["auc"], both["auc"])
+
+
 def test_recall_by_band_is_recall_of_the_items_in_it(split):
     items = np.sort(split.candidates)
     bands = {"left": items[:3], "right": items[3:], "nobody": np.array([], int)}

@@ -104,6 +104,21 @@ def test_the_loss_of_pairs_is_that_of_the_paper():
     assert float(learning.bpr_loss(better, worse)) == pytest.approx(expected)
 
 
+def test_steps_of_adam_are_those_of_torch():
+    start, rng = np.random.default_rng(1).standard_normal((5, 3)), np.random.default_rng(2)
+    ours, theirs = start.copy(), torch.nn.Parameter(torch.tensor(start))
+    own, peer = mf.Adam([ours], 0.1), torch.optim.Adam([theirs], lr=0.1)
+    for _ in range(20):
+        gradient = rng.standard_normal((5, 3))
+        theirs.grad = torch.tensor(gradient)
+        peer.step()
+        own.step([gradient], [slice(None)])
+    np.testing.assert_allclose(ours, theirs.detach().numpy(), atol=1e-6)
+    before = ours.copy()
+    own.step([np.ones((2, 3))], [np.array([0, 4])])
+    assert (ours != before).any(axis=1).tolist() == [True, False, False, False, True]
+
+
 def test_small_steps_reach_where_als_arrives(world):
     X = world[0].train[:, world[0].warm_items]
     there = als.als_implicit(X, rank=8, reg=3.0, sweeps=30, trace=True).objective[-1]
@@ -315,6 +330,23 @@ def test_every_contestant_runs_in_a_study_with_the_same_tuning(world):
     assert {"feature embeddings", "DropoutNet", "MARec", "self-training"} <= set(table.index)
 
 
+def test_every_contestant_for_new_users_runs_and_the_informed_beat_popularity(newcomer_world):
+    split, features, profiles = newcomer_world
+    methods = contest.newcomer_contestants(features, profiles, 3)
+    found = {}
+    for name, method in methods.items():
+        found[name] = ndcg(method.fit(split, **(method.knobs | ({"epochs": 3.0} if name == "MeLU" else {}))), split)
+    assert set(found) == {"newcomers", "popularity", "fold-in", "posterior", "MeLU"}
+    assert min(found["newcomers"], found["fold-in"], found["posterior"]) > found["popularity"] + 0.05
+
+
+def test_knobs_without_a_range_are_looked_for_around_their_start():
+    ranges = tuning.ranges_of(study.Arm(lambda split, reg: None, {"reg": 3.0}))
+    assert ranges == {"reg": pytest.approx((0.1, 90.0))}
+    rival = learning.Rival(lambda split: iter(()), {"rate": (0.1, 10.0)})
+    assert tuning.ranges_of(rival) == {"rate": (0.1, 10.0)}
+
+
 def test_as_many_settings_are_tried_as_allowed_and_the_best_is_taken(world):
     split, *_ = world
     tried = []
@@ -337,16 +369,18 @@ def test_as_many_settings_are_tried_as_allowed_and_the_best_is_taken(world):
 
 def test_epochs_are_those_best_for_items_that_play_new(world):
     split, *_ = world
-    truth = (split.train + split.test).toarray()
+    truth, passed = (split.train + split.test).toarray(), []
 
     def learn(split, *, rate):
         for number in range(30):
+            passed.append(number)
             noise = np.random.default_rng(number).random(truth.shape) * 3 * abs(number - 4)
             yield learning.Epoch(truth + noise, np.eye(ITEMS), float(number))
 
     rival = learning.Rival(learn, {"rate": (0.1, 10.0)}, most=30)
     assert rival.knobs == {"rate": pytest.approx(1.0), "epochs": 15.0}
     assert tuning.tuned(rival, [split], trials=1)["epochs"] == 5
+    assert passed == [*range(5 + tuning.PATIENCE)]
     assert ndcg(rival.fit(split, rate=1.0, epochs=5.0), split) == pytest.approx(1)
     curve = tuning.curve(rival, split, epochs=7)
     assert curve["epoch"].tolist() == [*range(1, 8)] and curve["ndcg"].idxmax() == 4

@@ -42,11 +42,19 @@ def test_clicks_divided_by_their_chance_find_the_truth_that_the_log_hides(made):
     assert abs(means["divided by p"] - means["truth"]) < 0.3 * (means["as logged"] - means["truth"])
 
 
-def test_saito_s_loss_for_squares_is_that_of_a_larger_target():
-    f, y, p = np.array([0.2, 0.7, 1.3]), np.array([1.0, 0, 1]), np.array([0.5, 0.2, 0.9])
-    loss = y / p * (1 - f) ** 2 + (1 - y / p) * f**2
-    other = (f - y / p) ** 2
-    assert loss - other == pytest.approx((y / p) - (y / p) ** 2)  # no f in it
+def test_clicks_divided_by_their_chance_are_where_saito_s_loss_is_least(made):
+    log = simulated.logged(made, np.random.default_rng(0))
+    scores = simulated.scorers(log, made.seen, rank=5)
+    y, p = log.known.astype(float), np.maximum(made.seen, 0.1)
+
+    def loss(f):
+        return (y / p * (1 - f) ** 2 + (1 - y / p) * f**2).sum()
+
+    best, rng = scores["on y/p"], np.random.default_rng(1)
+    U, s, Vt = np.linalg.svd(best, full_matrices=False)
+    near = [(U[:, :5] * s[:5]) @ (Vt[:5] + 0.01 * rng.normal(size=Vt[:5].shape)) for _ in range(5)]
+    assert all(loss(best) < loss(other) for other in (scores["on y"], scores["on y/√p"], *near))
+    assert scores["fame"][0].tolist() == y.sum(axis=0).tolist()
 
 
 def test_low_rank_is_the_nearest_matrix():

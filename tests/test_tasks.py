@@ -107,11 +107,26 @@ def test_methods_learn_from_known_users_and_support(R):
 
 def test_the_posterior_by_hand(R):
     one = next(tasks.everybody(R, 0))
+    known, train = task_methods.learn(one.train, {}), one.train.tocoo()
+    mean, bias, U, V = known.factors.mean, known.factors.user_bias, known.factors.U, np.c_[np.ones(40), known.factors.V]
+    left = train.data - mean - bias[train.row]
+    effect = np.bincount(train.col, left, 40) / (np.bincount(train.col, minlength=40) + 5.0)
+    belief = np.c_[bias, U][np.unique(train.row)]
+    precision = np.linalg.inv(np.cov(belief.T) + 1e-6 * np.eye(belief.shape[1]))
+    support = one.test.support[one.test.users[2]]
+    own, asked = support.indices, one.test.items[2]
+    missed = support.data - mean - effect[own] - V[own] @ belief.mean(axis=0)
+    moved = np.linalg.solve(0.3 * precision + V[own].T @ V[own], V[own].T @ missed)
+    found = task_methods.by_posterior(known, one.test, noise=0.3, damping=5.0)
+    assert found[2] == pytest.approx(effect[asked] + V[asked] @ (belief.mean(axis=0) + moved))
+
+
+def test_what_the_support_says_brings_the_posterior_nearer_to_the_labels(R):
+    one = next(tasks.everybody(R, 0))
     known = task_methods.learn(one.train, {})
-    far = task_methods.by_posterior(known, one.test, noise=1e9, damping=5.0)
-    near = task_methods.by_posterior(known, one.test, noise=0.1, damping=5.0)
-    assert np.corrcoef(far.ravel(), task_methods.by_damped_bias(known, one.test, 5.0).ravel())[0, 1] > 0.8
-    assert np.abs(near - one.test.labels + known.factors.mean).mean() < np.abs(far - one.test.labels).mean()
+    near, far = (task_methods.by_posterior(known, one.test, noise=noise, damping=5.0) for noise in (0.1, 1e9))
+    missed = [np.abs(known.factors.mean + found - one.test.labels).mean() for found in (near, far)]
+    assert missed[0] < 0.75 * missed[1]
 
 
 def test_directions_keep_the_kernel():
