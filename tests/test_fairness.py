@@ -291,7 +291,10 @@ def test_items_are_grouped_by_origin_and_maker_by_genre_or_by_place():
     # Groups of one item, here the British film, the French one and the maker's later one, are left out.
     assert found([*films]) == {"USA": "ae", "a maker's first here": "bc"}
     assert found(["item_id", "genres"]) == {"War": "abd", "Drama": "bc"}
-    assert found(["item_id"]) == {"the first half": "ab", "the second half": "cde"}
+    halves = {"the first half": "ab", "the second half": "cde"}
+    assert found(["item_id"]) == halves
+    films["genres"] = "War"  # of every film: it parts nothing
+    assert found(["item_id", "genres"]) == halves
 
 
 def test_the_interval_of_two_groups_is_that_of_scipy():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,9 +76,11 @@ def groups_of_items(dataset: Dataset) -> dict[str, Array]:
     """Return groups of items, a mask each: by origin and by the maker's first film, from generated columns.
 
     'a maker's first here' is the earliest film in this catalogue of the person named first; it may not be their first
-    at all. Without those columns, the three most frequent genres, else the two halves of the catalogue.
+    at all. Without those columns, the three most frequent genres. Where that parts nothing (no genres, or one for all),
+    the two halves of the catalogue.
     """
     items = dataset.items
+    groups: dict[str, Any] = {}
     if expanded(dataset) and "year" in items:
         origin, year = items["origin"], pd.to_numeric(items["year"], errors="coerce")
         maker = items["people"].str.split("; ").str[0]
@@ -93,10 +96,9 @@ def groups_of_items(dataset: Dataset) -> dict[str, Array]:
         groups = {
             name: tokens.map(lambda own, name=name: name in own) for name in tokens.explode().value_counts().index[:3]
         }
-    else:
-        half = pd.Series(np.arange(len(items)) < len(items) // 2)
-        groups = {"the first half": half, "the second half": ~half}
-    return {name: np.asarray(mask, bool) for name, mask in groups.items() if 1 < np.sum(mask) < len(items)}
+    parting = {name: np.asarray(mask, bool) for name, mask in groups.items() if 1 < np.sum(mask) < len(items)}
+    half = np.arange(len(items)) < len(items) // 2
+    return parting or {"the first half": half, "the second half": ~half}
 
 
 def served(scorers: Sequence[Scorer], folds: Sequence[Fold], *, k: int = 20) -> pd.DataFrame:
