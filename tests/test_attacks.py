@@ -49,6 +49,14 @@ def test_only_a_new_item_stands_in_the_window(shop):
             ask(known, [shop.texts[known]], "words")
 
 
+def test_texts_of_single_signs_or_small_words_can_be_read_and_of_marks_cannot(shop):
+    for sign in ("x", "the"):
+        plain = dataclasses.replace(shop, texts=[f"{sign} {'y' if n % 2 else 'of'}" for n in range(90)])
+        assert len(plain.vocabulary) >= 2
+    with pytest.raises(ColdstartError, match="storefront: expected texts with words in them"):
+        _ = dataclasses.replace(shop, texts=["?!"] * 90).vocabulary
+
+
 # --- Rankers ---------------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 
+from coldstart_utils.catalogue.atomic import read_atomic
 from coldstart_utils.data import search_tuned
 from coldstart_utils.ground import ColdstartError
 from coldstart_utils.language import search
@@ -68,6 +69,19 @@ def test_what_matched_adds_up_to_the_score(films):
     assert set(parts) == {"boy", "trained", "dragons"} and list(parts.values()) == sorted(parts.values(), reverse=True)
     assert sum(parts.values()) == pytest.approx(films.scores(["boy trained dragons"])[0, 0], rel=1e-5)
     assert films.matched(question, 3) == {}
+
+
+def test_a_catalogue_without_words_is_told_before_anything_is_shown(write_atomic):
+    def shop(*titles):
+        rows = "".join(f"{n}|{title}\n" for n, title in enumerate(titles))
+        inter = "user_id:token|item_id:token\nu|0\n"
+        return read_atomic(write_atomic(inter=inter, item=f"item_id:token|title:token_seq\n{rows}"))
+
+    some = shop("?!", "a whale")
+    assert search.with_words(some) is some
+    for titles in (("?!", "..."), ("The", "of")):
+        with pytest.raises(ColdstartError, match="shop: expected texts of items with words in them"):
+            search.with_words(shop(*titles))
 
 
 def test_the_best_texts_in_batches_are_those_of_the_whole(films):

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..catalogue.dataset import Dataset
+from ..catalogue.features import item_texts
 from ..ground import ColdstartError
 from ..models.content import unit_rows
 from ..models.scores import top_k
@@ -55,6 +57,16 @@ def sentences_of(question: str, *, least: int = 3) -> list[str]:
     """Return the sentences of a question that have at least `least` words, or the whole question if none has."""
     parts = [part.strip() for part in SENTENCE_END.split(question)]
     return [part for part in parts if len(words(part)) >= least] or [question]
+
+
+def with_words(dataset: Dataset) -> Dataset:
+    """Return the catalogue itself, if the text of some item has a word other than such as 'the' and 'of'.
+
+    A chapter that cannot do without asks this when it reads the data, before it shows anything. Raises ColdstartError.
+    """
+    if not any(WordIndex.stems(item_texts(dataset))):
+        raise ColdstartError(f"{dataset.name}: expected texts of items with words in them, found none in any text")
+    return dataset
 
 
 def remarked(question: str, index: WordIndex, encoder: Reads) -> dict[str, dict[str, int]]:

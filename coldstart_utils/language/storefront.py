@@ -77,11 +77,14 @@ class Storefront:
     def _reader(self) -> Any:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        reader = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w\w+\b", stop_words="english")
-        try:
-            return reader.fit([self.texts[i] for i in self.warm])
-        except ValueError:
-            raise ColdstartError("storefront: expected texts with words in them") from None
+        texts = [self.texts[i] for i in self.warm]
+        # Titles may be single signs, or words such as 'the' alone.
+        for pattern, stop_words in ((r"(?u)\b\w\w+\b", "english"), (r"(?u)\w+", None)):
+            try:
+                return TfidfVectorizer(sublinear_tf=True, token_pattern=pattern, stop_words=stop_words).fit(texts)
+            except ValueError:  # the vocabulary is empty
+                continue
+        raise ColdstartError("storefront: expected texts with words in them")
 
     @cached_property
     def vocabulary(self) -> Array:

@@ -22,6 +22,7 @@ SAYS |= {("one_each", chapter): "or more users with two choices, found 0" for ch
 SAYS.pop(("one_each", "05"))
 SAYS["two_users", "07"] = "expected 10 or more users with two choices, found 2"
 SAYS["two_users", "06"] = "nothing is left to ask for"
+SAYS["no_words", "11"] = SAYS["no_words", "16"] = "expected texts of items with words in them"
 SAYS["balanced", "09"] = "nobody with a history chose an item known by then"
 # One catalogue of each kind, and each chapter with several; one that lacks nothing and one without text go through all,
 # the bare one through all but the three that take longest.
@@ -31,6 +32,7 @@ SAMPLE = [
     *(("no_text", chapter) for chapter in chapters.NOTEBOOKS),
     ("dollars", "02"), ("dollars", "10"), ("single", "02"), ("tiny", "07"), ("empty_titles", "06"),
     ("same_rating", "10"), ("balanced", "09"), ("unseen", "05"), ("few_items", "00"), ("commas", "01"),
+    ("one_genre", "16"), ("no_words", "01"), ("no_words", "11"),
 ]  # fmt: skip
 ASKED = [(name, chapter) for name in shops.FAMILY for chapter in chapters.NOTEBOOKS] if ALL else SAMPLE
 
