@@ -160,7 +160,8 @@ def als_explicit(
 
     First the biases (mean, then items, then users, each damped by `bias_reg` ratings; Koren 2009), then factors of
     what they leave: Σ_known (r − u·v)² + reg·(Σ n_u‖u‖² + Σ n_i‖v‖²), weighted by degree (ALS-WR, Zhou et al. 2008).
-    Raises ColdstartError for a bad rank, reg, bias_reg or sweeps, and without a rating.
+    Raises ColdstartError for a bad rank, reg, bias_reg or sweeps, without a rating, and where `reg` is so small for
+    such ratings that float32 cannot solve.
     """
     check_positive(reg)
     R = stored(R)
@@ -177,6 +178,9 @@ def als_explicit(
         V = _explicit_half(restT, U, reg)
         if trace:
             history.append(explicit_objective(rest, U, V, reg))
+    if not (np.isfinite(U).all() and np.isfinite(V).all()):
+        largest = float(np.abs(R.data).max())
+        raise ColdstartError(f"als_explicit: ratings as large as {largest:g} need a larger reg than {reg:g}")
     return Factors(U, V, mean, user_bias, item_bias, tuple(history))
 
 

@@ -34,14 +34,15 @@ class NewItem(Strict):
 class NewEvent(Strict):
     """What a user said of an item: 1 is a yes (a click, a purchase), 0 a no; five stars are sent as (stars − 1)/4.
 
-    `time` is in seconds since 1970; the service takes its own where there is none. Who may send an event twice sends
-    its time: user, item and time are its key. Of several events of a user about an item the latest counts.
+    `time` is in seconds since 1970, below 0 before; the service takes its own where there is none. Who may send an
+    event twice sends its time: user, item and time are its key. Of several events of a user about an item the latest
+    counts.
     """
 
     user: Id
     item: Id
     value: Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)] = 1.0
-    time: Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)] | None = None
+    time: Annotated[float, Field(ge=-1e11, le=1e11, allow_inf_nan=False)] | None = None
 
 
 class Withdrawal(Strict):

@@ -23,6 +23,7 @@ SAYS.pop(("one_each", "05"))
 SAYS["two_users", "07"] = "expected 10 or more users with two choices, found 2"
 SAYS["two_users", "06"] = "nothing is left to ask for"
 SAYS["no_words", "11"] = SAYS["no_words", "16"] = "expected texts of items with words in them"
+SAYS["one_moment", "09"] = "nobody with a history chose an item known by then"
 SAYS["balanced", "09"] = "nobody with a history chose an item known by then"
 # One catalogue of each kind, and each chapter with several; one that lacks nothing and one without text go through all,
 # the bare one through all but the three that take longest.

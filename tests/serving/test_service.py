@@ -81,6 +81,15 @@ def test_a_restart_changes_no_vector(client, folder):
     assert after["events"] == 9 and np.allclose(before["vector"], after["vector"], atol=1e-10)
 
 
+def test_what_was_said_before_1970_counts_and_what_was_said_later_counts_more(client):
+    with client() as http:
+        said = [{"user": "n", "item": "i1", "value": 0, "time": -5}, {"user": "n", "item": "i1", "time": -9}]
+        assert http.post("/events", json=said).status_code == 201
+        both = http.get("/users/n").json()
+        http.post("/events", json={"user": "m", "item": "i1", "value": 0, "time": -5})
+        assert both["events"] == 2 and both["vector"] == http.get("/users/m").json()["vector"]
+
+
 def test_strangers_are_served_from_the_prior(client):
     with client() as http:
         stranger = http.get("/users/nobody").json()
@@ -146,6 +155,7 @@ def test_taste_moves_a_search(client):
         ("post", "/events", b'{"user": "u", "item": "i1", "value": NaN}', 422, "value"),
         ("post", "/events", b'{"user": "\\ud800", "item": "i1"}', 422, "user"),
         ("post", "/events", {"user": "u", "item": "i1", "time": 1.7e12}, 422, "time"),
+        ("post", "/events", {"user": "u", "item": "i1", "time": -1.7e12}, 422, "time"),
         ("post", "/events", {"user": "", "item": "i1"}, 422, "user"),
         ("post", "/events", {"user": "u", "item": "i1", "valeu": 1}, 422, "valeu: Extra inputs are not permitted"),
         ("post", "/events", [], 422, "at least 1"),
