@@ -178,15 +178,16 @@ def als_explicit(
         V = _explicit_half(restT, U, reg)
         if trace:
             history.append(explicit_objective(rest, U, V, reg))
-    if not (np.isfinite(U).all() and np.isfinite(V).all()):
-        largest = float(np.abs(R.data).max())
-        raise ColdstartError(f"als_explicit: ratings as large as {largest:g} need a larger reg than {reg:g}")
     return Factors(U, V, mean, user_bias, item_bias, tuple(history))
 
 
 def _explicit_half(R: sparse.csr_matrix, V: Array, reg: float) -> Array:
     damping = reg * np.repeat(np.diff(R.indptr), np.diff(R.indptr)).astype(V.dtype)
-    return solve_rows(R, damping, R.data, V, np.eye(V.shape[1], dtype=V.dtype))
+    factors = solve_rows(R, damping, R.data, V, np.eye(V.shape[1], dtype=V.dtype))
+    if not np.isfinite(factors).all():
+        largest = float(np.abs(R.data).max())
+        raise ColdstartError(f"als_explicit: ratings that differ by {largest:.2g} need a larger reg than {reg:g}")
+    return factors
 
 
 def explicit_objective(R: sparse.csr_matrix, U: Array, V: Array, reg: float) -> float:
