@@ -711,6 +711,8 @@ def test_without_the_small_model_the_command_is_named(nothing_installed):
     "least, lacking",
     [
         ({"items": 3}, "3 or more items that somebody chose, found 2"),
+        ({"users": 9}, "9 or more users who chose something, found 2"),
+        ({"not_chosen": 9}, "9 or more pairs of a user and an item not chosen, found 1"),
         ({"users_with_two": 2}, "2 or more users with two choices, found 1"),
         ({"items": 2, "items_with_two": 2}, "2 or more items with two choices, found 1"),
     ],

@@ -49,18 +49,23 @@ class Dataset:
         rows, columns = self.interactions["user"].to_numpy(), self.interactions["item"].to_numpy()
         return sparse.csr_matrix((data, (rows, columns)), shape=(self.n_users, self.n_items))
 
-    def with_least(self, *, items: int = 0, users_with_two: int = 0, items_with_two: int = 0) -> Dataset:
-        """Return the catalogue itself, if at least so many `items` were chosen by somebody, and so many users and items
-        have two choices.
+    def with_least(
+        self, *, items: int = 0, users: int = 0, users_with_two: int = 0, items_with_two: int = 0, not_chosen: int = 0
+    ) -> Dataset:
+        """Return the catalogue itself, if at least so many `items` were chosen by somebody, so many `users` chose
+        something, so many users and items have two choices, and so many pairs of both were not chosen.
 
         A chapter that cannot do without asks this when it reads the data, before it shows anything. Raises
         ColdstartError.
         """
         of_items, of_users = (self.interactions[side].value_counts() for side in ("item", "user"))
+        pairs = len(self.interactions[["user", "item"]].drop_duplicates())
         for what, least, found in (
             ("items that somebody chose", items, len(of_items)),
+            ("users who chose something", users, len(of_users)),
             ("users with two choices", users_with_two, int((of_users > 1).sum())),
             ("items with two choices", items_with_two, int((of_items > 1).sum())),
+            ("pairs of a user and an item not chosen", not_chosen, len(of_users) * len(of_items) - pairs),
         ):
             if found < least:
                 raise ColdstartError(f"{self.name}: expected {least} or more {what}, found {found}")

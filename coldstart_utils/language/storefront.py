@@ -40,11 +40,13 @@ def blocks_of(ranker: str) -> tuple[str, ...]:
     return RANKERS[ranker]
 
 
+LONGEST = 4_000  # characters of an owner's text: what an attack adds has room in what `attacks` takes
+
+
 def owners_texts(dataset: Dataset) -> list[str]:
-    """Return the text of each item that plays its owner's: the generated synopsis, else all text."""
-    if expanded(dataset):
-        return dataset.items["synopsis"].tolist()
-    return item_texts(dataset)
+    """Return the text of each item that plays its owner's: the generated synopsis, else all text, up to `LONGEST`."""
+    texts = dataset.items["synopsis"].tolist() if expanded(dataset) else item_texts(dataset)
+    return [text[:LONGEST] for text in texts]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..catalogue.dataset import Dataset
 from ..catalogue.movielens import package_table
+from ..ground import ColdstartError
 from ..language import attacks
 from ..language.storefront import DEFENCES, Storefront
 from ..measure import ranking, study
@@ -138,19 +139,22 @@ def detected(
     """Return the share of texts that `attacks.stopped` stops, a row an attack: columns of `logged.rate`.
 
     The detector is set on the first half of a shop's honest new items to stop one in twenty; 'honest' is what it stops
-    of the other half. The texts of `knowing` are those against 'text and tags'.
+    of the other half. At least two new items of a shop stay honest. The texts of `knowing` are those against 'text and
+    tags'. Raises ColdstartError for a shop with fewer than three new items.
     """
     rows: dict[str, list[Array]] = {}
     for shop in shops:
         everybody = picked(shop, len(shop.new), seed)
-        signs = np.concatenate([attacks.suspicion(shop, item, [shop.texts[item]]) for item in everybody[each:]])
+        if len(everybody) < 3:
+            raise ColdstartError(f"detected: expected three new items or more in a shop, found {len(everybody)}")
+        attacked, honest = np.split(everybody, [min(each, len(everybody) - 2)])
+        signs = np.concatenate([attacks.suspicion(shop, item, [shop.texts[item]]) for item in honest])
         half = len(signs) // 2
         found = {"honest": attacks.stopped(signs[half:], signs[:half])}
         texts = [
-            attacks.attacks(shop, item, trigger) | knowing(shop, int(item), "text and tags", words)
-            for item in everybody[:each]
+            attacks.attacks(shop, item, trigger) | knowing(shop, int(item), "text and tags", words) for item in attacked
         ]
-        by_item = [attacks.suspicion(shop, i, list(own.values())) for i, own in zip(everybody[:each], texts)]
+        by_item = [attacks.suspicion(shop, i, list(own.values())) for i, own in zip(attacked, texts)]
         for number, attack in enumerate(texts[0]):
             if attack != "honest":
                 found[attack] = attacks.stopped(np.array([own[number] for own in by_item]), signs[:half])

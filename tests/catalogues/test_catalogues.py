@@ -21,8 +21,15 @@ SAYS |= {("five_items", chapter): "expected 10 or more items with two choices, f
 SAYS |= {("one_each", chapter): "or more users with two choices, found 0" for chapter in FOLDED if chapter > "02"}
 SAYS.pop(("one_each", "05"))
 SAYS["two_users", "07"] = "expected 10 or more users with two choices, found 2"
+SAYS["two_users", "08"] = "expected 10 or more items with two choices, found 8"
 SAYS["two_users", "06"] = "nothing is left to ask for"
 SAYS["no_words", "11"] = SAYS["no_words", "16"] = "expected texts of items with words in them"
+SAYS["five_items", "16"] = "expected 15 or more items that somebody chose, found 5"
+SAYS["tiny", "16"] = "expected 15 or more items that somebody chose, found 12"
+SAYS["few_users", "16"] = "expected 20 or more users who chose something, found 12"
+SAYS["two_users", "16"] = "expected 20 or more users who chose something, found 2"
+ALL_CHOSEN = "expected 1 or more pairs of a user and an item not chosen, found 0"
+SAYS |= {("full", chapter): ALL_CHOSEN for chapter in ("10", "15", "16")}
 SAYS["one_moment", "09"] = "nobody with a history chose an item known by then"
 SAYS["balanced", "09"] = "nobody with a history chose an item known by then"
 # One catalogue of each kind, and each chapter with several; one that lacks nothing and one without text go through all,
@@ -33,7 +40,7 @@ SAMPLE = [
     *(("no_text", chapter) for chapter in chapters.NOTEBOOKS),
     ("dollars", "02"), ("dollars", "10"), ("single", "02"), ("tiny", "07"), ("empty_titles", "06"),
     ("same_rating", "10"), ("balanced", "09"), ("unseen", "05"), ("few_items", "00"), ("commas", "01"),
-    ("one_genre", "16"), ("no_words", "01"), ("no_words", "11"),
+    ("one_genre", "16"), ("no_words", "01"), ("no_words", "11"), ("few_items", "16"), ("full", "10"), ("short", "03"),
 ]  # fmt: skip
 ASKED = [(name, chapter) for name in shops.FAMILY for chapter in chapters.NOTEBOOKS] if ALL else SAMPLE
 
