@@ -85,6 +85,11 @@ def test_a_list_has_different_items_that_nobody_knew():
     assert not np.take_along_axis(known, lists, axis=1).any()
 
 
+def test_where_all_items_are_equally_famous_there_is_no_world_to_make():
+    with pytest.raises(ColdstartError, match="unequal fame, found that all have 2 choices"):
+        simulated.world(sparse.csr_matrix(np.roll(np.eye(6), 1, axis=1) + np.eye(6)))
+
+
 @pytest.mark.parametrize("asked", [{"power": -1.0}, {"least": 0.0}, {"least": 2.0}])
 def test_a_world_that_cannot_be_is_refused(X, asked):
     with pytest.raises(ColdstartError, match="expected a power of 0 or more and a least chance"):

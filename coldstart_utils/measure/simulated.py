@@ -33,13 +33,16 @@ def world(X: sparse.csr_matrix, *, items: int = 500, power: float = 0.5, least: 
 
     Of the best-known `items`, the scores of ALS are standardised item by item, so that no item is better than another,
     only liked by others; a user takes 12 % of the items on average. The chance to be seen is (n_i/largest)^power,
-    `least` or more. Raises ColdstartError for a power below 0 or a `least` outside (0, 1].
+    `least` or more. Raises ColdstartError for a power below 0, a `least` outside (0, 1], and items that are all chosen
+    equally often.
     """
     if not 0 <= power < np.inf or not 0 < least <= 1:
         raise ColdstartError(f"world: expected a power of 0 or more and a least chance in (0, 1], got {power}, {least}")
     X = feedback(X)
     counts = np.diff(X.tocsc().indptr)
     kept = np.sort(np.argsort(-counts, kind="stable")[:items])
+    if np.ptp(counts[kept]) == 0:
+        raise ColdstartError(f"world: expected items of unequal fame, found that all have {counts[kept[0]]} choices")
     X = X[:, kept]
     factors = als_implicit(X, rank=min(16, *X.shape), reg=10.0, sweeps=5)
     F = factors.U @ factors.V.T
