@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from ipywidgets import HTML, Widget
+from ipywidgets import HTML
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from scipy import sparse
@@ -89,8 +89,7 @@ def world(ml100k):
 @pytest.fixture
 def opened(world):
     """The panels, of which the first has been looked at."""
-    yield panels.Panels(world, scene=json.dumps({"item": {"film": FARGO, "k": 3}}))
-    Widget.close_all()  # those of all tests together would be walked through at each collection of garbage
+    return panels.Panels(world, scene=json.dumps({"item": {"film": FARGO, "k": 3}}))
 
 
 @pytest.fixture
